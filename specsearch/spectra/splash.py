@@ -2,11 +2,14 @@
 
 Source: Wohlgemuth et al., Nature Biotechnology 34, 1099-1101 (2016), and the reference
 implementations of the splash project, version 1 ("splash10").
+
+Plain floats on purpose: half of all spectra have a dozen peaks, too few to pay for array calls.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +17,8 @@ from numpy.typing import NDArray
 _EPSILON = 1e-7  # the reference implementation's guard against representation error
 _MZ_FACTOR = 1e6
 _BASE36 = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+Peaks = Sequence[tuple[float, float]]
 
 
 def splash(mz: NDArray[np.float64], intensity: NDArray[np.float64]) -> str:
@@ -24,38 +29,34 @@ def splash(mz: NDArray[np.float64], intensity: NDArray[np.float64]) -> str:
     mz, intensity : numpy.ndarray of shape (n_peaks,)
         Peaks, at least one with an intensity above zero.
     """
-    relative = intensity / intensity.max() * 100.0
-    prefilter = _histogram(*_strongest(mz, relative), bins=10, width=5, base=3)
-    similarity = _histogram(mz, relative, bins=10, width=100, base=10)
-    return f"splash10-{_base36(prefilter)}-{similarity}-{_hash_block(mz, relative)}"
+    heights = intensity.tolist()
+    highest = max(heights)
+    relative = [height / highest * 100.0 for height in heights]
+    peaks = sorted(zip(mz.tolist(), relative, strict=True), key=lambda peak: (peak[0], -peak[1]))
+    prefilter = _histogram(_strongest(peaks), bins=10, width=5, base=3)
+    similarity = _histogram(peaks, bins=10, width=100, base=10)
+    return f"splash10-{_base36(prefilter)}-{similarity}-{_hash_block(peaks)}"
 
 
-def _strongest(
-    mz: NDArray[np.float64], relative: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _strongest(peaks: Peaks) -> Peaks:
     """Peaks of the prefilter block: at least 10 % of the base peak, at most ten of them."""
-    keep = relative >= 10.0 - _EPSILON
-    mz, relative = mz[keep], relative[keep]
-    order = np.lexsort((mz, -relative))[:10]
-    return mz[order], relative[order]
+    strong = [peak for peak in peaks if peak[1] >= 10.0 - _EPSILON]
+    return sorted(strong, key=lambda peak: (-peak[1], peak[0]))[:10]
 
 
-def _hash_block(mz: NDArray[np.float64], relative: NDArray[np.float64]) -> str:
+def _hash_block(peaks: Peaks) -> str:
     """First 20 hex digits of SHA-256 over ``mz:intensity`` integers, m/z ascending, intensity descending."""
-    order = np.lexsort((-relative, mz))
-    mz_integers = ((mz[order] + _EPSILON) * _MZ_FACTOR).astype(np.int64)
-    intensity_integers = (relative[order] + _EPSILON).astype(np.int64)
-    text = " ".join(f"{m}:{i}" for m, i in zip(mz_integers.tolist(), intensity_integers.tolist(), strict=True))
+    text = " ".join([f"{int((m + _EPSILON) * _MZ_FACTOR)}:{int(i + _EPSILON)}" for m, i in peaks])
     return hashlib.sha256(text.encode("ascii")).hexdigest()[:20]
 
 
-def _histogram(
-    mz: NDArray[np.float64], relative: NDArray[np.float64], *, bins: int, width: int, base: int
-) -> str:
+def _histogram(peaks: Peaks, *, bins: int, width: int, base: int) -> str:
     """Intensity summed over m/z bins, wrapped round `bins`, scaled to one digit of `base` each."""
-    sums = np.bincount((mz / width).astype(np.int64) % bins, weights=relative, minlength=bins)
-    scaled = sums / sums.max() * (base - 1) + _EPSILON
-    return "".join(_BASE36[int(digit)] for digit in scaled)
+    sums = [0.0] * bins
+    for m, i in peaks:
+        sums[int(m / width) % bins] += i
+    highest = max(sums)
+    return "".join([_BASE36[int(total / highest * (base - 1) + _EPSILON)] for total in sums])
 
 
 def _base36(digits: str) -> str:

@@ -1,0 +1,93 @@
+"""GeMS and DreaMS files: HDF5 with ``spectrum`` of shape (n_spectra, 2, n_peaks), padded with zeros.
+
+Layout: https://github.com/pluskal-lab/DreaMS (``precursor_mz``, ``charge``, ``RT``, ``name`` and others are
+datasets of length n_spectra beside it). Needs h5py, an optional extra.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from specsearch.errors import InputFileError, Skipped
+from specsearch.spectra.readers.peaks import as_float64
+from specsearch.spectra.readers.record import Record, admit
+from specsearch.spectra.spectrum import Spectrum
+
+if TYPE_CHECKING:
+    import h5py
+
+_BATCH_ROWS = 1024
+_SPECTRUM = "spectrum"
+_RENAMED = {"name": "file_name"}  # GeMS calls the raw file "name"
+
+
+def read_hdf5(path: Path) -> Iterator[Spectrum | Skipped]:
+    """Read rows in batches; datasets of one value a spectrum become metadata, others are passed over.
+
+    Raises
+    ------
+    InputFileError
+        If h5py is missing, or the file is damaged or laid out otherwise.
+    """
+    try:
+        import h5py
+    except ImportError:
+        raise InputFileError(
+            f"{path} is an HDF5 file, and h5py, which reads it, is not installed.",
+            "Install it with: pip install 'specsearch[hdf5]'",
+        ) from None
+    return admit(_records(path, h5py.File), path)
+
+
+def _records(path: Path, open_file: type[h5py.File]) -> Iterator[Record]:
+    try:
+        with open_file(path, "r") as file:
+            spectra = _require_spectra(file, path)
+            columns = _columns(file, len(spectra))
+            for first in range(0, len(spectra), _BATCH_ROWS):
+                yield from _batch_records(spectra, columns, first)
+    except OSError as error:
+        raise InputFileError(f"{path} is not a readable HDF5 file: {error}", "Download it again.") from None
+
+
+def _require_spectra(file: h5py.File, path: Path) -> h5py.Dataset:
+    spectra = file.get(_SPECTRUM)
+    if spectra is None or getattr(spectra, "ndim", 0) != 3 or spectra.shape[1] != 2:
+        raise InputFileError(
+            f"{path} has no dataset {_SPECTRUM!r} of shape (n_spectra, 2, n_peaks).",
+            "Only the layout of GeMS and DreaMS is understood.",
+        )
+    return spectra
+
+
+def _columns(file: h5py.File, n_spectra: int) -> dict[str, h5py.Dataset]:
+    """Datasets with one value a spectrum, by field."""
+    return {
+        _RENAMED.get(name, name): dataset
+        for name, dataset in file.items()
+        if getattr(dataset, "shape", None) == (n_spectra,)
+    }
+
+
+def _batch_records(spectra: h5py.Dataset, columns: dict[str, h5py.Dataset], first: int) -> Iterator[Record]:
+    peaks = spectra[first : first + _BATCH_ROWS]
+    mz, intensity = _as_float64(peaks[:, 0]), _as_float64(peaks[:, 1])
+    texts = {name: [_text(value) for value in column[first : first + len(peaks)]] for name, column in columns.items()}
+    for row in range(len(peaks)):
+        is_peak = (mz[row] != 0) | (intensity[row] != 0)
+        fields = [(name, values[row]) for name, values in texts.items()]
+        yield Record(f"row {first + row + 1}", fields, mz[row][is_peak], intensity[row][is_peak])
+
+
+def _as_float64(numbers: NDArray) -> NDArray[np.float64]:
+    return as_float64(pa.array(numbers.ravel())).reshape(numbers.shape)
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

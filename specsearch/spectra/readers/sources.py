@@ -1,0 +1,42 @@
+"""Files as streams: gunzipped where needed, as bytes or as numbered lines of text."""
+
+from __future__ import annotations
+
+import gzip
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from specsearch.errors import InputFileError
+
+_GZIP_MAGIC = b"\x1f\x8b"
+
+
+def open_binary(path: Path) -> BinaryIO:
+    """Open a file for reading, unpacked if it is gzipped, whatever its name.
+
+    Raises
+    ------
+    InputFileError
+        If it cannot be opened.
+    """
+    try:
+        stream = open(path, "rb")  # noqa: SIM115  the caller closes it
+    except FileNotFoundError:
+        raise InputFileError(f"{path} does not exist.", "Check the path.") from None
+    except IsADirectoryError:
+        raise InputFileError(f"{path} is a folder.", "Name a file in it.") from None
+    except OSError as error:
+        raise InputFileError(f"{path} cannot be opened: {error.strerror}.", "Check its permissions.") from None
+    is_gzipped = stream.read(2) == _GZIP_MAGIC
+    stream.seek(0)
+    return cast(BinaryIO, gzip.GzipFile(path)) if is_gzipped else stream
+
+
+def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Lines from 1 without their ends; UTF-8, what cannot be decoded replaced."""
+    with open_binary(path) as stream:
+        text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="replace")
+        for number, line in enumerate(text, 1):
+            yield number, line.rstrip("\n")

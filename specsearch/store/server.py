@@ -1,0 +1,158 @@
+"""A Qdrant server as the store; with `server_collection` the only files that know `qdrant_client`."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+from qdrant_client import QdrantClient, models
+
+from specsearch.errors import LibraryNotFound, StoreDamaged, StoreError
+from specsearch.store.names import require_library_name
+from specsearch.store.planner import IndexSettings
+from specsearch.store.schema import FLOAT_INDEXES, KEYWORD_INDEXES, SPARSE_VECTORS, Contract, VectorName
+from specsearch.store.server_collection import ServerCollection, server_call
+
+ENGINE = "qdrant-server"
+TIMEOUT_S = 60
+_METADATA_KEY = "specsearch_contract"
+
+
+class ServerStore:
+    """Libraries as collections of a Qdrant server; see `specsearch.store.store.Store`.
+
+    Only collections that carry a contract are seen, so other collections of the server are safe.
+
+    Parameters
+    ----------
+    client : QdrantClient
+    settings : IndexSettings, optional
+        For libraries created through this object.
+    """
+
+    def __init__(self, client: QdrantClient, settings: IndexSettings | None = None) -> None:
+        self._client = client
+        self._settings = settings or IndexSettings()
+
+    @classmethod
+    def connect(cls, url: str, api_key: str | None = None, timeout_s: int = TIMEOUT_S) -> Self:
+        """Open the connection and see that the server answers.
+
+        Raises
+        ------
+        StoreError
+            If it does not, or if the key would travel unencrypted to another machine.
+        """
+        parts = urlsplit(url)
+        if api_key and parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
+            raise StoreError(
+                "The API key would travel unencrypted.", "Use an https:// address for a server elsewhere."
+            )
+        with warnings.catch_warnings(), server_call(f"connect to {url}"):
+            warnings.filterwarnings("ignore", message="Api key is used with an insecure connection")
+            client = QdrantClient(url=url, api_key=api_key, timeout=timeout_s, check_compatibility=False)
+            client.get_collections()
+        return cls(client)
+
+    def libraries(self) -> list[str]:
+        with server_call("list the libraries"):
+            names = [collection.name for collection in self._client.get_collections().collections]
+        return sorted(name for name in names if self._metadata(name) is not None)
+
+    def exists(self, name: str) -> bool:
+        return self._metadata(require_library_name(name)) is not None
+
+    def create(self, name: str, contract: Contract) -> ServerCollection:
+        require_library_name(name)
+        with server_call(f"create the library {name!r}"):
+            if self._client.collection_exists(name):
+                raise StoreError(
+                    f"The server already has a collection {name!r}.", "Drop it first, or choose another name."
+                )
+            made = replace(contract, engine=ENGINE, engine_version=self._client.info().version)
+            self._client.create_collection(
+                name,
+                **_collection_config(contract, self._settings),
+                metadata={_METADATA_KEY: made.to_dict()},
+            )
+        if self._metadata(name) is None:
+            self._client.delete_collection(name)
+            raise StoreError(
+                "The Qdrant server does not keep a collection's metadata.", "Use version 1.16 or newer."
+            )
+        with server_call(f"index the fields of {name!r}"), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Payload indexes have no effect in the local Qdrant")
+            for key, schema in _payload_indexes().items():
+                self._client.create_payload_index(name, key, schema, wait=True)
+        return ServerCollection(self._client, name, made, write=True)
+
+    def open(self, name: str, *, write: bool = False) -> ServerCollection:
+        return ServerCollection(self._client, name, self._contract(name), write=write)
+
+    def drop(self, name: str) -> None:
+        self._contract(name)
+        with server_call(f"drop the library {name!r}"):
+            self._client.delete_collection(name)
+
+    def close(self) -> None:
+        self._client.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _metadata(self, name: str) -> dict[str, Any] | None:
+        """The contract as the server keeps it; None for what is not ours or not there."""
+        with server_call(f"look at {name!r}"):
+            if not self._client.collection_exists(name):
+                return None
+            metadata = self._client.get_collection(name).config.metadata or {}
+        return metadata.get(_METADATA_KEY)
+
+    def _contract(self, name: str) -> Contract:
+        values = self._metadata(require_library_name(name))
+        if values is None:
+            known = ", ".join(self.libraries()) or "none"
+            raise LibraryNotFound(f"The server has no library {name!r}.", f"There are: {known}.")
+        if not isinstance(values, dict):
+            raise StoreDamaged(f"The contract of {name!r} makes no sense.", "Index the library again.")
+        return Contract.from_dict(values)
+
+
+def _collection_config(contract: Contract, settings: IndexSettings) -> dict[str, Any]:
+    """The same vectors and graph as in the embedded engine."""
+    return {
+        "vectors_config": {
+            VectorName.EMBEDDING: models.VectorParams(
+                size=contract.embedding_size,
+                distance=models.Distance.COSINE,
+                datatype=models.Datatype.FLOAT16,
+            )
+        },
+        "sparse_vectors_config": {name: models.SparseVectorParams() for name in SPARSE_VECTORS},
+        "hnsw_config": models.HnswConfigDiff(
+            m=settings.m,
+            ef_construct=settings.ef_construct,
+            full_scan_threshold=settings.full_scan_threshold_kb,
+        ),
+        "optimizers_config": models.OptimizersConfigDiff(
+            default_segment_number=1, indexing_threshold=settings.indexing_threshold_kb
+        ),
+    }
+
+
+def _payload_indexes() -> dict[str, Any]:
+    """Indexed keys; enable_hnsw=False since extra edges per value make building 2.5 times slower."""
+    floats = {key: models.FloatIndexParams(type="float", enable_hnsw=False) for key in FLOAT_INDEXES}
+    keywords = {key: models.KeywordIndexParams(type="keyword", enable_hnsw=False) for key in KEYWORD_INDEXES}
+    return {**floats, **keywords}

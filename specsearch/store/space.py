@@ -1,0 +1,48 @@
+"""Free space, looked at before the engine needs it: a full disk kills the process without an exception."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from specsearch.errors import StoreError, StoreFull
+
+# The engine allocates its pages ahead (four of 32 MiB in an empty shard, two of the log).
+FLOOR_BYTES = 256 * 2**20
+SAFETY = 2
+
+
+def require_free_space(folder: Path, n_bytes: int) -> None:
+    """Raise unless twice `n_bytes`, and a floor, are free on the disk of `folder`.
+
+    Raises
+    ------
+    StoreFull
+        Saying how much is missing.
+    """
+    needed = SAFETY * n_bytes + FLOOR_BYTES
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise StoreFull(
+            f"The disk of {folder} has {free / 1e6:.0f} MB free; {needed / 1e6:.0f} MB are needed to go on "
+            "safely.",
+            "Free some space and run the same command again; what was stored so far is kept.",
+        )
+
+
+def used_bytes(folder: Path) -> int:
+    """Bytes on disk of all files below a folder (sparse files count what they occupy)."""
+    try:
+        return sum(path.stat().st_blocks * 512 for path in folder.rglob("*") if path.is_file())
+    except OSError as error:
+        raise StoreError(f"The folder {folder} cannot be read: {error.strerror}.") from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Make new names in a folder durable (the step after `os.replace`)."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

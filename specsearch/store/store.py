@@ -1,0 +1,181 @@
+"""The store: libraries of points, behind one protocol with two backends.
+
+Embedded (a folder, one process at a time) and server (many readers and writers). Everything above
+this floor knows only the protocols here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from specsearch.store.filters import Filter
+from specsearch.store.points import Point
+from specsearch.store.queries import CollectionInfo, Hit, Record, ScoreRequest, VectorQuery
+from specsearch.store.schema import Contract
+
+
+class Collection(Protocol):
+    """One open library."""
+
+    @property
+    def name(self) -> str:
+        """Name of the library."""
+        ...
+
+    @property
+    def contract(self) -> Contract:
+        """By whom and how it was filled."""
+        ...
+
+    def count(self, filter: Filter | None = None, *, exact: bool = True) -> int:
+        """Number of points, or of those that match; an estimate costs microseconds."""
+        ...
+
+    def upsert(self, points: Sequence[Point]) -> None:
+        """Write points, replacing those with the same id; returns once they are durable.
+
+        Raises
+        ------
+        StoreError
+            If a point is not valid (nothing of the batch is written), or the library is open for reading.
+        StoreFull
+            If there is not enough free space.
+        """
+        ...
+
+    def query(self, queries: Sequence[VectorQuery]) -> list[list[Hit]]:
+        """Answer a batch of queries, in their order; hits best first."""
+        ...
+
+    def score(self, requests: Sequence[ScoreRequest]) -> list[NDArray[np.float64]]:
+        """Scores of given points, aligned with each request's `point_ids`.
+
+        A sparse vector that shares nothing with a point scores 0; a missing point scores 0 against a
+        sparse vector and NaN against the embedding.
+        """
+        ...
+
+    def fetch(
+        self, point_ids: Sequence[str], *, with_vectors: bool = False, with_payload: bool = True
+    ) -> dict[str, Record]:
+        """Points by id, in the order asked; an id that is not a key of the answer is not in the library."""
+        ...
+
+    def scroll(
+        self, filter: Filter | None = None, *, batch: int = 1000, with_vectors: bool = False
+    ) -> Iterator[Record]:
+        """All matching points, in the order of their ids, read `batch` at a time."""
+        ...
+
+    def delete(self, point_ids: Sequence[str]) -> None:
+        """Remove points; ids that are not there are no error."""
+        ...
+
+    def optimize(self) -> bool:
+        """Build the search indexes; blocks; True if there was anything to do."""
+        ...
+
+    def info(self) -> CollectionInfo:
+        """Sizes and health."""
+        ...
+
+    def flush(self) -> None:
+        """Write everything to disk now."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the library; harmless when repeated."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None: ...
+
+
+class Store(Protocol):
+    """Libraries by name."""
+
+    def libraries(self) -> list[str]:
+        """Names of all libraries, sorted."""
+        ...
+
+    def exists(self, name: str) -> bool:
+        """Whether there is a library of that name."""
+        ...
+
+    def create(self, name: str, contract: Contract) -> Collection:
+        """Make an empty library and open it for writing.
+
+        Raises
+        ------
+        StoreError
+            If the name is taken or not allowed.
+        """
+        ...
+
+    def open(self, name: str, *, write: bool = False) -> Collection:
+        """Open a library.
+
+        Raises
+        ------
+        LibraryNotFound, StoreLocked, StoreDamaged, StoreError
+        """
+        ...
+
+    def drop(self, name: str) -> None:
+        """Remove a library with all its points.
+
+        Raises
+        ------
+        LibraryNotFound, StoreLocked
+        """
+        ...
+
+    def close(self) -> None:
+        """Close every library opened through this store."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None: ...
+
+
+def open_store(location: str | Path, api_key: str | None = None) -> Store:
+    """Open a store: a folder, or the address of a Qdrant server.
+
+    Parameters
+    ----------
+    location : str or Path
+        A folder path (made when a library is created in it), or ``http://`` / ``https://`` address. A
+        server's port is 6333 unless the address names one.
+    api_key : str, optional
+        Of the server.
+
+    Raises
+    ------
+    StoreError
+        If the server does not answer or refuses the key.
+    """
+    if str(location).startswith(("http://", "https://")):
+        from specsearch.store.server import ServerStore
+
+        return ServerStore.connect(str(location), api_key)
+    from specsearch.store.embedded import EmbeddedStore
+
+    return EmbeddedStore(Path(location))
