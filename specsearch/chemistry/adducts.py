@@ -28,6 +28,7 @@ _SHORTHANDS = {
     "etoh": "C2H5OH",
     "isoprop": "C3H7OH",
     "iproh": "C3H7OH",
+    "ipa": "C3H7OH",
     "dmso": "C2H6SO",
 }
 _PREFERRED = {

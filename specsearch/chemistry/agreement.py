@@ -65,18 +65,18 @@ def explain_precursor(
         The first that applies, in the order: something is missing, agreement, half a dalton, isotopes,
         another common adduct of the same ion mode, nothing.
     """
-    if not _is_known(precursor_mz):
+    found, mass = _known(precursor_mz), _known(exact_mass)
+    if found is None:
         return Agreement.NO_PRECURSOR
     if not adduct:
         return Agreement.NO_ADDUCT
-    if not _is_known(exact_mass):
+    if mass is None:
         return Agreement.NO_EXACT_MASS
     try:
         ion = parse_adduct(adduct)
     except ParseError:
         return Agreement.ADDUCT_NOT_UNDERSTOOD
-    assert precursor_mz is not None and exact_mass is not None
-    return _compare(precursor_mz, ion, exact_mass, tolerance)
+    return _compare(found, ion, mass, tolerance)
 
 
 def _compare(precursor_mz: float, ion: Adduct, exact_mass: float, tolerance: Tolerance) -> Agreement:
@@ -94,8 +94,9 @@ def _compare(precursor_mz: float, ion: Adduct, exact_mass: float, tolerance: Tol
     return Agreement.DISAGREES
 
 
-def _is_known(value: float | None) -> bool:
-    return value is not None and math.isfinite(value) and value > 0
+def _known(value: float | None) -> float | None:
+    """The value where it can be a mass, else None."""
+    return value if value is not None and math.isfinite(value) and value > 0 else None
 
 
 @lru_cache(maxsize=1)

@@ -15,7 +15,7 @@ from specsearch.errors import ParseError
 Unit = Literal["ppm", "Da"]
 FloatOrArray = TypeVar("FloatOrArray", float, NDArray[np.float64])
 
-_NOTATION = re.compile(r"([0-9.]{1,20}(?:e[+-]?[0-9]{1,3})?)\s*(ppm|da|mda)", re.IGNORECASE)
+_NOTATION = re.compile(r"([0-9.]{1,40}(?:e[+-]?[0-9]{1,3})?)\s*(ppm|da|mda)", re.IGNORECASE)
 _NEXT_STEP = 'Write a number above zero and its unit, e.g. "10ppm", "0.01Da" or "5mDa".'
 
 

@@ -153,6 +153,12 @@ def _collection_config(contract: Contract, settings: IndexSettings) -> dict[str,
 
 def _payload_indexes() -> dict[str, Any]:
     """Indexed keys; enable_hnsw=False since extra edges per value make building 2.5 times slower."""
-    floats = {key: models.FloatIndexParams(type="float", enable_hnsw=False) for key in FLOAT_INDEXES}
-    keywords = {key: models.KeywordIndexParams(type="keyword", enable_hnsw=False) for key in KEYWORD_INDEXES}
+    floats = {
+        key: models.FloatIndexParams(type=models.FloatIndexType.FLOAT, enable_hnsw=False)
+        for key in FLOAT_INDEXES
+    }
+    keywords = {
+        key: models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD, enable_hnsw=False)
+        for key in KEYWORD_INDEXES
+    }
     return {**floats, **keywords}

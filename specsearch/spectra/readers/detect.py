@@ -29,12 +29,18 @@ class Format(StrEnum):
 
 _UNDERSTOOD = f"Understood are {', '.join(Format)}; text formats also gzipped."
 _MAGIC = {b"PAR1": Format.PARQUET, b"\x89HDF\r\n\x1a\n": Format.HDF5}
-_ARCHIVES = {b"PK\x03\x04": "zip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"7z\xbc\xaf": "7z", b"\x28\xb5\x2f\xfd": "zstd"}
+_ARCHIVES = {
+    b"PK\x03\x04": "zip",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ\x00": "xz",
+    b"7z\xbc\xaf": "7z",
+    b"\x28\xb5\x2f\xfd": "zstd",
+}
 _XML_ROOT = re.compile(r"<(?:indexedmzML|mzML|(mzXML))[\s>]")
 _TEXTS = {
-    Format.MGF: re.compile(r"^\s*BEGIN IONS\s*$", re.MULTILINE | re.IGNORECASE),
+    Format.MGF: re.compile(r"^[ \t]*BEGIN IONS[ \t]*\r?$", re.MULTILINE | re.IGNORECASE),
     Format.MASSBANK: re.compile(r"^ACCESSION:.*\n(?:.*\n)*?(?:RECORD_TITLE:|CH\$|PK\$)", re.MULTILINE),
-    Format.MSP: re.compile(r"^\s*num ?peaks\s*:", re.MULTILINE | re.IGNORECASE),
+    Format.MSP: re.compile(r"^[ \t]*num[ _]?peaks\s*:", re.MULTILINE | re.IGNORECASE),
     Format.MASSSPECGYM: re.compile(r"\A(?=[^\n]*\bmzs\b)(?=[^\n]*\bintensities\b)[^\n]*\t"),
     Format.JSON: re.compile(r'\A\s*[\[{](?=.*?"peaks(?:_json)?"\s*:)', re.DOTALL),
 }
@@ -57,24 +63,30 @@ def detect_format(path: str | Path) -> Format:
         if head.startswith(magic):
             return found
     _refuse_binary(path, head)
-    found_text = _text_format(path, head.decode("utf-8-sig", errors="replace"), is_whole=len(head) < _HEAD_BYTES)
-    if found_text is None:
+    text = head.decode("utf-8-sig", errors="replace")
+    text_format = _text_format(path, text, is_whole=len(head) < _HEAD_BYTES)
+    if text_format is None:
         raise InputFileError(f"{path} holds no spectra in a format that is understood.", _UNDERSTOOD)
-    return found_text
+    return text_format
 
 
 def _head(path: Path) -> bytes:
-    try:
-        with open_binary(path) as stream:
-            return stream.read(_HEAD_BYTES)
-    except (EOFError, zlib.error, OSError) as error:
-        raise InputFileError(f"{path} is a damaged gzip file: {error}.", "Download or pack it again.") from None
+    """The first bytes; of a gzip file that breaks off, what there is of them."""
+    head = b""
+    with open_binary(path) as stream:
+        try:
+            while len(head) < _HEAD_BYTES and (chunk := stream.read1(_HEAD_BYTES - len(head))):
+                head += chunk
+        except (EOFError, zlib.error, OSError) as error:
+            if not head:
+                raise InputFileError(f"{path} cannot be read: {error}.", "Download it again.") from None
+    return head
 
 
 def _refuse_binary(path: Path, head: bytes) -> None:
     for magic, name in _ARCHIVES.items():
         if head.startswith(magic):
-            raise InputFileError(f"{path} is a {name} archive.", "Unpack it first; only gzip is read directly.")
+            raise InputFileError(f"{path} is a {name} archive.", "Unpack it; only gzip is read directly.")
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise InputFileError(f"{path} is UTF-16 text.", "Save it as UTF-8.")
     if b"\0" in head:

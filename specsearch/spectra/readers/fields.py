@@ -70,13 +70,13 @@ def standard_name(key: str) -> str:
     ('precursor_mz', 'spectrum_id', 'column_temperature')
     """
     known = _STANDARD.get(_compact(key))
-    return known or _SEPARATORS.sub("_", key.strip().lower().translate(_CONTROL)).strip("_")
+    return known or _SEPARATORS.sub("_", cleaned(key).lower()).strip("_") or "unnamed"
 
 
 def cleaned(value: str) -> str:
     """A value on one line, without the quotes around it; ``""`` where it says that it is missing."""
     if not value.isprintable():
-        value = value.translate(_CONTROL)
+        value = value.translate(_CONTROL).encode("utf-8", "replace").decode("utf-8")
     value = value.strip()
     while len(value) > 1 and value[0] == value[-1] == '"':
         value = value[1:-1].strip()

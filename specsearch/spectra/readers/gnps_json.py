@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from specsearch.errors import InvalidSpectrum, Skipped
 from specsearch.spectra.readers.json_stream import json_values
 from specsearch.spectra.readers.record import Record, admit
-from specsearch.spectra.readers.sources import open_binary
+from specsearch.spectra.readers.sources import numbered_lines, open_binary
 from specsearch.spectra.spectrum import Spectrum
 
+_MAX_LINE = 1 << 28
 _PEAK_KEYS = ("peaks_json", "peaks")
 
 
@@ -25,6 +26,11 @@ def read_json(path: Path) -> Iterator[Spectrum | Skipped]:
 
 
 def _records(path: Path) -> Iterator[Record]:
+    if _has_one_record_a_line(path):
+        for number, line in numbered_lines(path):
+            if line.strip():
+                yield _line_record(line, f"line {number}")
+        return
     number = 0
     with open_binary(path) as stream:
         try:
@@ -32,6 +38,25 @@ def _records(path: Path) -> Iterator[Record]:
                 yield _record(value, f"record {number}")
         except InvalidSpectrum as fault:
             yield Record(f"after record {number}", fault=fault)
+
+
+def _has_one_record_a_line(path: Path) -> bool:
+    """Whether the first line is a whole record: then a broken line costs that line only."""
+    with open_binary(path) as stream:
+        if stream.read(1) != b"{":
+            return False
+        try:
+            json.loads(b"{" + stream.readline(_MAX_LINE))
+        except ValueError:
+            return False
+    return True
+
+
+def _line_record(line: str, position: str) -> Record:
+    try:
+        return _record(json.loads(line), position)
+    except (ValueError, RecursionError) as error:
+        return Record(position, fault=InvalidSpectrum("not valid JSON", str(error)[:80]))
 
 
 def _record(value: Any, position: str) -> Record:
@@ -58,7 +83,7 @@ def _peaks(value: Any) -> NDArray[np.float64]:
     try:
         pairs = json.loads(value) if isinstance(value, str) and value.strip() else value or []
         peaks = np.array(pairs, dtype=np.float64).reshape(len(pairs), -1)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise InvalidSpectrum("bad number", str(error)[:80]) from None
     if len(peaks) and peaks.shape[1] < 2:
         raise InvalidSpectrum("bad number", "peaks without intensity")

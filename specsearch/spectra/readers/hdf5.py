@@ -36,18 +36,20 @@ def read_hdf5(path: Path) -> Iterator[Spectrum | Skipped]:
         If h5py is missing, or the file is damaged or laid out otherwise.
     """
     try:
-        import h5py
+        import h5py  # noqa: F401  said at the call, not at the first record
     except ImportError:
         raise InputFileError(
             f"{path} is an HDF5 file, and h5py, which reads it, is not installed.",
             "Install it with: pip install 'specsearch[hdf5]'",
         ) from None
-    return admit(_records(path, h5py.File), path)
+    return admit(_records(path), path)
 
 
-def _records(path: Path, open_file: type[h5py.File]) -> Iterator[Record]:
+def _records(path: Path) -> Iterator[Record]:
+    import h5py
+
     try:
-        with open_file(path, "r") as file:
+        with h5py.File(path, "r") as file:
             spectra = _require_spectra(file, path)
             columns = _columns(file, len(spectra))
             for first in range(0, len(spectra), _BATCH_ROWS):
@@ -78,7 +80,8 @@ def _columns(file: h5py.File, n_spectra: int) -> dict[str, h5py.Dataset]:
 def _batch_records(spectra: h5py.Dataset, columns: dict[str, h5py.Dataset], first: int) -> Iterator[Record]:
     peaks = spectra[first : first + _BATCH_ROWS]
     mz, intensity = _as_float64(peaks[:, 0]), _as_float64(peaks[:, 1])
-    texts = {name: [_text(value) for value in column[first : first + len(peaks)]] for name, column in columns.items()}
+    rows = slice(first, first + len(peaks))
+    texts = {name: [_text(value) for value in column[rows]] for name, column in columns.items()}
     for row in range(len(peaks)):
         is_peak = (mz[row] != 0) | (intensity[row] != 0)
         fields = [(name, values[row]) for name, values in texts.items()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from specsearch.spectra.readers.record import Record, admit
 from specsearch.spectra.readers.sources import numbered_lines
 from specsearch.spectra.spectrum import Spectrum
 
+_GROUP = re.compile(r"^[A-Z]{2}\$")
 # tags whose value begins with a tag of its own: "AC$MASS_SPECTROMETRY: ION_MODE POSITIVE"
 _NESTED_TAGS = frozenset({"AC$MASS_SPECTROMETRY", "AC$CHROMATOGRAPHY", "MS$FOCUSED_ION", "CH$LINK"})
 
@@ -63,7 +65,12 @@ class _Entry:
         elif self.tag == "CH$NAME" and any(key == "NAME" for key, _ in self.fields):
             self.fields.append(("SYNONYM", value))
         elif self.tag not in ("PK$PEAK", "PK$ANNOTATION"):
-            self.fields.append((self.tag.removeprefix("CH$").replace("$", "_").removeprefix("AC_").removeprefix("PK_"), value))
+            self.fields.append(
+                (
+                    self.tag.removeprefix("CH$").replace("$", "_").removeprefix("AC_").removeprefix("PK_"),
+                    value,
+                )
+            )
 
     def record(self, *, is_complete: bool) -> Record:
         fault = self.peaks.fault

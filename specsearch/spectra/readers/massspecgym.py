@@ -27,8 +27,8 @@ def _records(path: Path) -> Iterator[Record]:
 
 def _record(columns: list[str], cells: list[str], position: str) -> Record:
     if len(cells) != len(columns):
-        detail = f"{len(cells)} of {len(columns)} columns"
-        return Record(position, zip(columns, cells, strict=False), fault=InvalidSpectrum("record truncated", detail))
+        fault = InvalidSpectrum("record truncated", f"{len(cells)} of {len(columns)} columns")
+        return Record(position, zip(columns, cells, strict=False), fault=fault)
     row = dict(zip(columns, cells, strict=True))
     mzs, intensities = row.pop("mzs"), row.pop("intensities")
     try:

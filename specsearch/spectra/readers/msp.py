@@ -13,7 +13,7 @@ from specsearch.spectra.readers.record import Record, admit
 from specsearch.spectra.readers.sources import numbered_lines
 from specsearch.spectra.spectrum import Spectrum
 
-_FIELD = re.compile(r"([A-Za-z_$][^:\t]*?)\s*:(.*)")
+_FIELD = re.compile(r"([^\s:][^:\t]*?)\s*:(.*)")
 _QUOTED = re.compile(r'"[^"]*"')
 _BETWEEN_NUMBERS = str.maketrans(",:()\t", "     ")
 _MONA_COMMENT = re.compile(r'"([^"=]+)=([^"]*)"')
@@ -66,7 +66,7 @@ class _Entry:
         return self.n_declared is not None and (line[0] in "0123456789.+-(" or _FIELD.fullmatch(line) is None)
 
     def ends_before(self, name: str) -> bool:
-        """Whether a field of that name is the next entry's: a second name, or any repeated after the peaks."""
+        """Whether a field of that name is the next entry's: a second name, or any again after peaks."""
         return name in self.names and (name == "compound_name" or self.n_declared is not None)
 
     def add_field(self, field: re.Match[str] | None, line: str, number: int) -> None:
@@ -77,7 +77,7 @@ class _Entry:
         key, value = field[1], field[2].strip()
         name = standard_name(key)
         self.names.add(name)
-        self.fields += _comment_fields(value) if name == "comment" else [(key, value)]
+        self.fields += comment_fields(value) if name == "comment" else [(key, value)]
         if name == "num_peaks":
             self._declare(value, number)
 
@@ -121,8 +121,8 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _comment_fields(comment: str) -> list[tuple[str, str]]:
-    """The fields in a comment, ``"key=value" ...`` (MoNA) or ``Key="a b" Key=c`` (NIST); the rest as comment."""
+def comment_fields(comment: str) -> list[tuple[str, str]]:
+    """Fields in a comment, ``"key=value" ...`` (MoNA) or ``Key="a b" Key=c`` (NIST); the rest as comment."""
     pattern = _MONA_COMMENT if comment.startswith('"') else _NIST_COMMENT
     rest = " ".join(pattern.sub(" ", comment).split())
     return [*pattern.findall(comment), ("comment", rest)]

@@ -21,7 +21,7 @@ from specsearch.spectra.spectrum import Spectrum
 _ELEMENTS = ("spectrum", "referenceableParamGroup", "chromatogram", "offset")
 _MS_LEVEL, _PROFILE, _START_TIME, _MINUTE = "MS:1000511", "MS:1000128", "MS:1000016", "UO:0000031"
 _MZ_ARRAY, _INTENSITY_ARRAY, _ZLIB = "MS:1000514", "MS:1000515", "MS:1000574"
-_DTYPES = {
+_DTYPES: dict[str, np.dtype] = {
     "MS:1000521": np.dtype("<f4"),
     "MS:1000523": np.dtype("<f8"),
     "MS:1000519": np.dtype("<i4"),

@@ -55,7 +55,8 @@ def _record(scan: etree._Element, position: str, stem: str, is_centroided: str |
 
 def _fields(scan: etree._Element, stem: str) -> list[tuple[str, str]]:
     number = scan.get("num", "")
-    fields = [("spectrum_id", f"{stem}:scan={number}"), ("scans", number), ("ms_level", "2"), ("file_name", stem)]
+    fields = [("spectrum_id", f"{stem}:scan={number}"), ("scans", number)]
+    fields += [("ms_level", "2"), ("file_name", stem)]
     fields.append(("ionmode", _POLARITIES.get(scan.get("polarity", ""), "")))
     fields.append(("collision_energy", scan.get("collisionEnergy", "")))
     fields.append(("retention_time", _seconds(scan.get("retentionTime", ""))))

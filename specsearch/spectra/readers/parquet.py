@@ -16,12 +16,14 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from specsearch.errors import InputFileError, Skipped
+from specsearch.spectra.readers.fields import standard_fields, standard_name
 from specsearch.spectra.readers.peaks import as_float64
 from specsearch.spectra.readers.record import Record, admit
 from specsearch.spectra.spectrum import Spectrum
 
 _BATCH_ROWS = 2048
 _PEAK_COLUMNS = ("mz", "intensity")
+_METADATA = "metadata"
 
 
 def read_parquet(path: Path, start: int = 0, stop: int | None = None) -> Iterator[Spectrum | Skipped]:
@@ -41,13 +43,13 @@ def _records(path: Path, start: int, stop: int | None) -> Iterator[Record]:
             _require_peak_columns(file.schema_arrow, path)
             for first_row, batch in _batches(file, start, stop):
                 yield from _batch_records(batch, first_row)
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         message = str(error).splitlines()[0]
         raise InputFileError(f"{path} is not a readable Parquet file: {message}", "Write it again.") from None
 
 
 def _require_peak_columns(schema: pa.Schema, path: Path) -> None:
-    missing = [name for name in _PEAK_COLUMNS if name not in schema.names or not _is_list(schema.field(name).type)]
+    missing = [name for name in _PEAK_COLUMNS if name not in schema.names or not _is_list(schema, name)]
     if missing:
         raise InputFileError(
             f"{path} has no column {' and '.join(missing)} with lists of numbers.",
@@ -55,13 +57,12 @@ def _require_peak_columns(schema: pa.Schema, path: Path) -> None:
         )
 
 
-def _is_list(kind: pa.DataType) -> bool:
+def _is_list(schema: pa.Schema, name: str) -> bool:
+    kind = schema.field(name).type
     return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
 
 
-def _batches(
-    file: pq.ParquetFile, start: int, stop: int | None
-) -> Iterator[tuple[int, pa.RecordBatch]]:
+def _batches(file: pq.ParquetFile, start: int, stop: int | None) -> Iterator[tuple[int, pa.RecordBatch]]:
     """Batches within the window, each with the number of its first row."""
     end = file.metadata.num_rows if stop is None else min(stop, file.metadata.num_rows)
     group_start = 0
@@ -81,13 +82,7 @@ def _batch_records(batch: pa.RecordBatch, first_row: int) -> Iterator[Record]:
     """Records of a batch: columns are converted as a whole, rows only cut out of them."""
     mz, mz_bounds = _flat(batch["mz"])
     intensity, intensity_bounds = _flat(batch["intensity"])
-    columns = {name: _texts(batch[name]) for name in batch.schema.names if name not in (*_PEAK_COLUMNS, "metadata")}
-    names = list(columns)
-    extra = batch["metadata"].to_pylist() if "metadata" in batch.schema.names else None
-    for row, values in enumerate(zip(*columns.values(), strict=True) if columns else [()] * batch.num_rows):
-        fields = [(name, value) for name, value in zip(names, values, strict=True) if value]
-        if extra is not None and extra[row]:
-            fields += extra[row]
+    for row, fields in enumerate(_fields(batch)):
         yield Record(
             f"row {first_row + row + 1}",
             fields,
@@ -96,15 +91,36 @@ def _batch_records(batch: pa.RecordBatch, first_row: int) -> Iterator[Record]:
         )
 
 
+def _fields(batch: pa.RecordBatch) -> Iterator[dict[str, str]]:
+    """Fields of each row under their standard names; a column counts before the ``metadata`` map."""
+    columns: dict[str, list[str]] = {}
+    for name in batch.schema.names:
+        if name not in (*_PEAK_COLUMNS, _METADATA):
+            columns.setdefault(standard_name(name), _values(name, batch[name]))
+    names = list(columns)
+    rows = zip(*columns.values(), strict=True) if columns else [()] * batch.num_rows
+    extras = batch[_METADATA].to_pylist() if _METADATA in batch.schema.names else [None] * batch.num_rows
+    for values, extra in zip(rows, extras, strict=True):
+        fields = {name: value for name, value in zip(names, values, strict=True) if value}
+        yield standard_fields(extra) | fields if extra else fields
+
+
+def _values(key: str, column: pa.Array) -> list[str]:
+    """A column's values as `standard_fields` leaves them, ``""`` where missing.
+
+    Most columns repeat a few values: each distinct one is cleaned once.
+    """
+    if pa.types.is_nested(column.type) or pa.types.is_binary(column.type):
+        texts = [None if value is None else str(value) for value in column.to_pylist()]
+        column = pa.array(texts, pa.string())
+    encoded = column.cast(pa.string()).dictionary_encode()
+    name = standard_name(key)
+    meanings = [standard_fields([(key, text)]).get(name, "") for text in encoded.dictionary.to_pylist()]
+    meanings.append("")
+    return [meanings[index] for index in encoded.indices.fill_null(len(meanings) - 1).to_pylist()]
+
+
 def _flat(lists: pa.Array) -> tuple[NDArray[np.float64], list[int]]:
     """All numbers of a list column, and where each row begins and ends; a null list has none."""
     lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
     return as_float64(lists.flatten()), [0, *np.cumsum(lengths, dtype=np.int64).tolist()]
-
-
-def _texts(column: pa.Array) -> list[str | None]:
-    """A column as texts; what is not a plain value as its Python notation."""
-    if pa.types.is_nested(column.type) or pa.types.is_binary(column.type):
-        return [None if value is None else str(value) for value in column.to_pylist()]
-    texts: list[str | None] = column.cast(pa.string()).to_pylist()
-    return texts

@@ -31,8 +31,8 @@ class Record:
     ----------
     position : str
         E.g. ``"line 120"``, ``"row 3"``.
-    fields : iterable of (str, str)
-        Keys and values in the file's own words and order.
+    fields : iterable of (str, str), or dict
+        Keys and values in the file's own words and order; a dict holds standard fields already.
     mz, intensity : array-like of shape (n_peaks,)
     notes : tuple of str
         What the reader noticed.
@@ -41,7 +41,7 @@ class Record:
     """
 
     position: str
-    fields: Iterable[tuple[str, str]] = ()
+    fields: Iterable[tuple[str, str]] | dict[str, str] = ()
     mz: ArrayLike = ()
     intensity: ArrayLike = ()
     notes: tuple[str, ...] = ()
@@ -71,7 +71,7 @@ def file_stem(path: Path) -> str:
 
 
 def _spectrum_or_skipped(record: Record, source: str, fallback_name: str) -> Spectrum | Skipped:
-    fields = standard_fields(record.fields)
+    fields = record.fields if isinstance(record.fields, dict) else standard_fields(record.fields)
     accession = _pop_accession(fields) or fallback_name
     try:
         if record.fault is not None:

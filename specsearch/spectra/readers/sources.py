@@ -6,14 +6,14 @@ import gzip
 import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import cast
 
 from specsearch.errors import InputFileError
 
 _GZIP_MAGIC = b"\x1f\x8b"
 
 
-def open_binary(path: Path) -> BinaryIO:
+def open_binary(path: Path) -> io.BufferedIOBase:
     """Open a file for reading, unpacked if it is gzipped, whatever its name.
 
     Raises
@@ -22,16 +22,16 @@ def open_binary(path: Path) -> BinaryIO:
         If it cannot be opened.
     """
     try:
-        stream = open(path, "rb")  # noqa: SIM115  the caller closes it
+        with open(path, "rb") as stream:
+            is_gzipped = stream.read(2) == _GZIP_MAGIC
+        return cast(io.BufferedIOBase, gzip.open(path)) if is_gzipped else open(path, "rb")
     except FileNotFoundError:
         raise InputFileError(f"{path} does not exist.", "Check the path.") from None
     except IsADirectoryError:
         raise InputFileError(f"{path} is a folder.", "Name a file in it.") from None
     except OSError as error:
-        raise InputFileError(f"{path} cannot be opened: {error.strerror}.", "Check its permissions.") from None
-    is_gzipped = stream.read(2) == _GZIP_MAGIC
-    stream.seek(0)
-    return cast(BinaryIO, gzip.GzipFile(path)) if is_gzipped else stream
+        message = f"{path} cannot be opened: {error.strerror}."
+        raise InputFileError(message, "Check its permissions.") from None
 
 
 def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:

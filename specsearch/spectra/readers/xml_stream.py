@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import base64
 import binascii
+import io
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from lxml import etree
@@ -59,7 +59,8 @@ def _refuse_document_type(path: Path) -> None:
             events = etree.iterparse(stream, events=("start",), resolve_entities=False, no_network=True)
             _, root = next(iter(events))
         except (etree.XMLSyntaxError, StopIteration) as error:
-            raise InputFileError(f"{path} is not well-formed XML: {error}.", "Convert the raw file again.") from None
+            message = f"{path} is not well-formed XML: {error}."
+            raise InputFileError(message, "Convert the raw file again.") from None
         if root.getroottree().docinfo.doctype:
             raise InputFileError(
                 f"{path} declares a document type, which no mzML or mzXML file needs; it was not read.",
@@ -82,12 +83,12 @@ def _forget(element: etree._Element) -> None:
 class _Tail:
     """A stream that remembers its last two chunks, to tell a file that breaks off from a damaged one."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: io.BufferedIOBase) -> None:
         self._stream = stream
         self._chunks = (b"", b"")
 
     def read(self, size: int) -> bytes:
-        chunk = self._stream.read(size)
+        chunk = self._stream.read1(size)  # a broken gzip stream raises in read, with all it had
         if chunk:
             self._chunks = (self._chunks[1], chunk)
         return chunk
@@ -96,7 +97,7 @@ class _Tail:
     def has_closing_tag(self) -> bool:
         """Whether the file goes on, or what was read last closes the document."""
         ending = b"".join(self._chunks)
-        return b"</mzML>" in ending or b"</mzXML>" in ending or bool(self._stream.read(1))
+        return b"</mzML>" in ending or b"</mzXML>" in ending or bool(self._stream.read1(1))
 
 
 def decode_array(text: str | None, dtype: np.dtype, *, is_zlib: bool) -> NDArray:

@@ -1,0 +1,143 @@
+"""The main job: files into a library. Twice is the same as once; killed and run again, too."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from ingest.engines import run_here
+from ingest.ledger import Ledger
+from ingest.plan import Source, prepare_source, windows
+from ingest.summary import Summary, summarise
+from ingest.worker import Batch, Duplicates, WindowReader
+from specsearch.encoder.embedder import Embedder
+from specsearch.errors import InputFileError, Skipped
+from specsearch.spectra.readers import find_files
+from specsearch.store.points import point_id
+from specsearch.store.store import Collection, Store
+from specsearch.store.vectors import contract_of
+
+_LEDGER = "ledger.sqlite"
+_STAGING = "staging"
+
+
+class Progress:
+    """What an ingest tells whoever watches; this one says nothing."""
+
+    def reading(self, path: Path) -> None:
+        """A source is being opened (and staged, where its format asks for it)."""
+
+    def planned(self, n_rows: int, n_done: int) -> None:
+        """So many rows are to be indexed, so many of them were before."""
+
+    def indexed(self, n_rows: int) -> None:
+        """A window of so many rows has been acknowledged."""
+
+    def optimizing(self) -> None:
+        """The search indexes are being built."""
+
+
+def index_files(
+    paths: Iterable[str | Path],
+    store: Store,
+    library: str,
+    embedder: Embedder,
+    work: Path,
+    *,
+    duplicates: Duplicates = "keep",
+    progress: Progress | None = None,
+) -> Summary:
+    """Index files into a library, made where there is none.
+
+    Parameters
+    ----------
+    paths : iterable of str or Path
+        Files, folders and patterns.
+    store : Store
+    library : str
+    embedder : Embedder
+    work : Path
+        Folder of the library's ledger and of staged sources; the same at every call.
+    duplicates : {"keep", "collapse"}
+        What to do with spectra whose SPLASH is already there.
+    progress : Progress, optional
+
+    Raises
+    ------
+    InputFileError
+        If a file that was named cannot be read; files before it are not touched.
+    StoreError
+        As the store says.
+    """
+    progress = progress or Progress()
+    found = find_files(paths)
+    sources, passed_over = _sources(found.files, work / _STAGING, progress)
+    passed_over = [*found.skipped, *passed_over]
+    if not sources:
+        raise InputFileError("No file with spectra was found.", "Name files, folders or patterns.")
+    with _opened(store, library, embedder) as collection, Ledger(work / _LEDGER) as ledger:
+        _take_back_unfinished(library, collection, ledger)
+        _index(sources, collection, ledger, embedder, WindowReader(ledger, duplicates), progress)
+        summary = summarise(library, ledger, sources, collection.count(), passed_over)
+    shutil.rmtree(work / _STAGING, ignore_errors=True)
+    return summary
+
+
+def _sources(
+    files: Sequence[Path], staging: Path, progress: Progress
+) -> tuple[list[Source], list[Skipped]]:
+    """The sources behind files, each content once."""
+    sources: dict[str, Source] = {}
+    repeated: list[Skipped] = []
+    for path in files:
+        progress.reading(path)
+        source = prepare_source(path, staging)
+        if source.sha256 in sources:
+            same = sources[source.sha256].path
+            repeated.append(Skipped(str(path), "whole file", "same content as another file", detail=str(same)))
+            continue
+        sources[source.sha256] = source
+    return list(sources.values()), repeated
+
+
+def _opened(store: Store, library: str, embedder: Embedder) -> Collection:
+    contract = contract_of(embedder.card)
+    if not store.exists(library):
+        return store.create(library, contract)
+    collection = store.open(library, write=True)
+    try:
+        collection.contract.require_same(contract, library)
+    except BaseException:
+        collection.close()
+        raise
+    return collection
+
+
+def _take_back_unfinished(library: str, collection: Collection, ledger: Ledger) -> None:
+    """Undo windows that a killed run had begun: their source may have changed since."""
+    if names := ledger.unfinished():
+        collection.delete([point_id(library, name) for name in names])
+        ledger.forget_unfinished()
+
+
+def _index(
+    sources: Sequence[Source],
+    collection: Collection,
+    ledger: Ledger,
+    embedder: Embedder,
+    reader: WindowReader,
+    progress: Progress,
+) -> None:
+    planned = [window for source in sources for window in windows(source)]
+    todo = [window for window in planned if not ledger.is_done(window.key)]
+    n_rows = sum(window.stop - window.start for window in planned)
+    n_todo = sum(window.stop - window.start for window in todo)
+    progress.planned(n_rows, n_rows - n_todo)
+
+    def acknowledged(batch: Batch) -> None:
+        progress.indexed(batch.window.stop - batch.window.start)
+
+    run_here(todo, reader, embedder, collection, ledger, acknowledged)
+    progress.optimizing()
+    collection.optimize()

@@ -1,0 +1,153 @@
+"""One window: read it, name its spectra, prepare what the encoder needs; then turn it into points."""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ingest.ledger import Claim, Ledger
+from ingest.plan import Window
+from specsearch.chemistry.adducts import parse_adduct
+from specsearch.encoder.tokens import TokenInput, token_input
+from specsearch.errors import ParseError, Skipped
+from specsearch.spectra.readers.parquet import read_parquet
+from specsearch.spectra.spectrum import Spectrum
+from specsearch.store.points import Point, SparseVector, make_point
+from specsearch.store.schema import Key
+from specsearch.store.vectors import sparse_vectors
+
+Duplicates = Literal["keep", "collapse"]
+ALREADY_THERE = "already in the library"
+DUPLICATE_SPLASH = "duplicate spectrum (same SPLASH)"
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """A window on its way from the reader to the store."""
+
+    window: Window
+    spectra: list[Spectrum]
+    inputs: list[TokenInput]
+    peaks: list[SparseVector]
+    losses: list[SparseVector]
+    skipped: list[Skipped]
+    noted: list[tuple[str, str]]
+    n_read: int
+
+
+@dataclass(eq=False)
+class WindowReader:
+    """Reads windows in their order and gives every spectrum its name in the library.
+
+    A name that is taken by the same record is not indexed again; one taken by another record gets a
+    number, so that nothing is lost: ``A``, ``A#2``, ``A#3``.
+
+    Parameters
+    ----------
+    ledger : Ledger
+        Knows the names taken so far; receives the new ones.
+    duplicates : {"keep", "collapse"}
+        Whether spectra with a SPLASH already in the library are indexed.
+    """
+
+    ledger: Ledger
+    duplicates: Duplicates = "keep"
+    _splashes: dict[str, str] = field(default_factory=dict, init=False)
+
+    def read(self, window: Window) -> Batch:
+        """Read, name and prepare the spectra of a window."""
+        records = list(read_parquet(window.source.table, window.start, window.stop))
+        spectra = [record for record in records if isinstance(record, Spectrum)]
+        skipped = [
+            replace(record, source=str(window.source.path))
+            for record in records
+            if isinstance(record, Skipped)
+        ]
+        taken = self.ledger.known([spectrum.accession for spectrum in spectra])
+        self._splashes.clear()
+        kept, claims, noted = [], [], []
+        for spectrum in spectra:
+            content = content_digest(spectrum)
+            name = self._free_name(spectrum.accession, content, taken)
+            reason, detail = self._refusal(spectrum, name)
+            if name is None or reason:
+                skipped.append(_complaint(window, spectrum, reason, detail))
+                continue
+            if name != spectrum.accession:
+                noted.append(("accession taken by another record: numbered", name))
+                spectrum = replace(spectrum, accession=name)
+            taken[name] = content
+            self._splashes[spectrum.splash] = name
+            kept.append(spectrum)
+            claims.append(Claim(name, content, spectrum.splash))
+            noted += [(note, name) for note in spectrum.notes]
+        self.ledger.claim(window.key, claims)
+        inputs = [token_input(spectrum) for spectrum in kept]
+        peaks, losses = sparse_vectors([item.peaks for item in inputs])
+        return Batch(window, kept, inputs, peaks, losses, skipped, noted, len(records))
+
+    def _free_name(self, accession: str, content: bytes, taken: dict[str, bytes]) -> str | None:
+        """The first free name, or None where the very record is already there."""
+        name, number = accession, 1
+        while name in taken:
+            if taken[name] == content:
+                return None
+            number += 1
+            name = f"{accession}#{number}"
+            taken.update(self.ledger.known([name]))
+        return name
+
+    def _refusal(self, spectrum: Spectrum, name: str | None) -> tuple[str, str]:
+        """Reason and detail for leaving a spectrum out; empty to take it."""
+        if name is None:
+            return ALREADY_THERE, ""
+        if self.duplicates == "collapse":
+            owner = self._splashes.get(spectrum.splash) or self.ledger.owner_of_splash(spectrum.splash)
+            if owner is not None:
+                return DUPLICATE_SPLASH, f"same as {owner}"
+        return "", ""
+
+
+def content_digest(spectrum: Spectrum) -> bytes:
+    """Sixteen bytes that two records share only if they say the same."""
+    state = hashlib.blake2b(spectrum.mz.tobytes(), digest_size=16)
+    state.update(spectrum.intensity.tobytes())
+    told = (spectrum.precursor_mz, spectrum.charge, spectrum.adduct, sorted(spectrum.metadata.items()))
+    state.update(repr(told).encode())
+    return state.digest()
+
+
+def make_points(library: str, batch: Batch, embeddings: NDArray[np.float32]) -> list[Point]:
+    """The points of a window's spectra, in their order."""
+    source = batch.window.source.path.name
+    return [
+        make_point(library, spectrum, embedding, peaks, losses, _extra(spectrum, source))
+        for spectrum, embedding, peaks, losses in zip(
+            batch.spectra, embeddings, batch.peaks, batch.losses, strict=True
+        )
+    ]
+
+
+def _extra(spectrum: Spectrum, source: str) -> dict[str, object]:
+    """Values for the payload that the record does not say in so many words."""
+    return {Key.SOURCE: source, Key.EXACT_MASS: _exact_mass(spectrum)}
+
+
+def _exact_mass(spectrum: Spectrum) -> float | None:
+    """Neutral mass: as the record says, else from precursor and adduct, else unknown."""
+    with suppress(KeyError, ValueError):
+        return float(spectrum.metadata["exact_mass"])
+    if spectrum.adduct and spectrum.precursor_mz:
+        with suppress(ParseError):  # the reader has already noted an adduct it did not understand
+            return float(parse_adduct(spectrum.adduct).neutral_mass(spectrum.precursor_mz))
+    return None
+
+
+def _complaint(window: Window, spectrum: Spectrum, reason: str, detail: str) -> Skipped:
+    where = f"rows {window.start + 1} to {window.stop}"
+    return Skipped(str(window.source.path), where, reason, spectrum.accession, detail)
