@@ -84,9 +84,7 @@ def index_files(
     return summary
 
 
-def _sources(
-    files: Sequence[Path], staging: Path, progress: Progress
-) -> tuple[list[Source], list[Skipped]]:
+def _sources(files: Sequence[Path], staging: Path, progress: Progress) -> tuple[list[Source], list[Skipped]]:
     """The sources behind files, each content once."""
     sources: dict[str, Source] = {}
     repeated: list[Skipped] = []
@@ -95,7 +93,9 @@ def _sources(
         source = prepare_source(path, staging)
         if source.sha256 in sources:
             same = sources[source.sha256].path
-            repeated.append(Skipped(str(path), "whole file", "same content as another file", detail=str(same)))
+            repeated.append(
+                Skipped(str(path), "whole file", "same content as another file", detail=str(same))
+            )
             continue
         sources[source.sha256] = source
     return list(sources.values()), repeated

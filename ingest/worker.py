@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from ingest.ledger import Claim, Ledger
 from ingest.plan import Window
 from specsearch.chemistry.adducts import parse_adduct
+from specsearch.chemistry.agreement import Agreement, explain_precursor
+from specsearch.chemistry.masses import formula_mass
+from specsearch.chemistry.tolerance import Tolerance
 from specsearch.encoder.tokens import TokenInput, token_input
 from specsearch.errors import ParseError, Skipped
 from specsearch.spectra.readers.parquet import read_parquet
@@ -24,6 +27,10 @@ from specsearch.store.vectors import sparse_vectors
 Duplicates = Literal["keep", "collapse"]
 ALREADY_THERE = "already in the library"
 DUPLICATE_SPLASH = "duplicate spectrum (same SPLASH)"
+_PRECURSOR_TOLERANCE = Tolerance(20.0, "ppm")
+_SUSPICIOUS = frozenset(
+    {Agreement.UNIT_RESOLUTION, Agreement.ISOTOPES, Agreement.OTHER_ADDUCT, Agreement.DISAGREES}
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +92,7 @@ class WindowReader:
             self._splashes[spectrum.splash] = name
             kept.append(spectrum)
             claims.append(Claim(name, content, spectrum.splash))
-            noted += [(note, name) for note in spectrum.notes]
+            noted += [(note, name) for note in _notes(spectrum)]
         self.ledger.claim(window.key, claims)
         inputs = [token_input(spectrum) for spectrum in kept]
         peaks, losses = sparse_vectors([item.peaks for item in inputs])
@@ -135,17 +142,31 @@ def make_points(library: str, batch: Batch, embeddings: NDArray[np.float32]) -> 
 
 def _extra(spectrum: Spectrum, source: str) -> dict[str, object]:
     """Values for the payload that the record does not say in so many words."""
-    return {Key.SOURCE: source, Key.EXACT_MASS: _exact_mass(spectrum)}
+    mass = _molecule_mass(spectrum)
+    if mass is None and spectrum.adduct and spectrum.precursor_mz:
+        with suppress(ParseError):  # the reader has already noted an adduct it did not understand
+            mass = parse_adduct(spectrum.adduct).neutral_mass(spectrum.precursor_mz)
+    return {Key.SOURCE: source, Key.EXACT_MASS: mass}
 
 
-def _exact_mass(spectrum: Spectrum) -> float | None:
-    """Neutral mass: as the record says, else from precursor and adduct, else unknown."""
+def _molecule_mass(spectrum: Spectrum) -> float | None:
+    """Exact mass of the annotated molecule: from its formula (the field at times holds average masses)."""
+    with suppress(KeyError, ParseError):
+        return formula_mass(spectrum.metadata["formula"])
     with suppress(KeyError, ValueError):
         return float(spectrum.metadata["exact_mass"])
-    if spectrum.adduct and spectrum.precursor_mz:
-        with suppress(ParseError):  # the reader has already noted an adduct it did not understand
-            return float(parse_adduct(spectrum.adduct).neutral_mass(spectrum.precursor_mz))
     return None
+
+
+def _notes(spectrum: Spectrum) -> tuple[str, ...]:
+    """What the reader noticed, and whether the precursor contradicts molecule and adduct."""
+    mass = _molecule_mass(spectrum)
+    if mass is None or spectrum.precursor_mz is None or not spectrum.adduct:
+        return spectrum.notes
+    verdict = explain_precursor(spectrum.precursor_mz, spectrum.adduct, mass, _PRECURSOR_TOLERANCE)
+    if verdict in _SUSPICIOUS:
+        return (*spectrum.notes, f"precursor m/z {verdict}")
+    return spectrum.notes
 
 
 def _complaint(window: Window, spectrum: Spectrum, reason: str, detail: str) -> Skipped:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,11 @@ from specsearch.store.store import Collection, Store
 SIZE = 16
 CONTRACT = Contract("digest-1", "state", SIZE, "clean-1", "binned-1")
 ADDUCTS = ("[M+H]+", "[M+Na]+", "[M-H]-")
+
+
+def free_name() -> str:
+    """A name that no other run of the tests on the same server has."""
+    return f"specsearch-test-{uuid.uuid4().hex}"
 
 
 def sparse(rng: np.random.Generator, n_values: int = 6) -> SparseVector:
@@ -107,21 +113,37 @@ FILTERS = [
 
 
 class StoreContract:
-    """Subclasses give a `store` fixture, and `libraries` hand out names that are free in it."""
+    """Subclasses give a class-wide `store` fixture; names are new every time, since a server is shared."""
 
     @pytest.fixture
-    def name(self) -> str:
-        return "lib"
+    def name(self, store: Store) -> Iterator[str]:
+        name = free_name()
+        yield name
+        if store.exists(name):
+            store.drop(name)
 
-    @pytest.fixture
-    def stored(self) -> list[Point]:
+    @pytest.fixture(scope="class")
+    @classmethod
+    def stored(cls) -> list[Point]:
         return points(90)
 
-    @pytest.fixture
-    def filled(self, store: Store, name: str, stored: list[Point]) -> Collection:
+    @pytest.fixture(scope="class")
+    @classmethod
+    def filled(cls, store: Store, stored: list[Point]) -> Iterator[Collection]:
+        """Filled once; for tests that change nothing, or should not."""
+        name = free_name()
         collection = store.create(name, CONTRACT)
         collection.upsert(stored)
-        return collection
+        yield collection
+        collection.close()
+        store.drop(name)
+
+    @pytest.fixture
+    def fresh(self, store: Store, name: str, stored: list[Point]) -> Iterator[Collection]:
+        """Filled anew, for tests that change it."""
+        with store.create(name, CONTRACT) as collection:
+            collection.upsert(stored)
+            yield collection
 
     @pytest.mark.parametrize("filter", FILTERS)
     @pytest.mark.parametrize("vector_name", ["embedding", "peaks", "losses"])
@@ -203,11 +225,11 @@ class StoreContract:
         for i, value in enumerate(mz.tolist()):
             spectrum = Spectrum.checked([50.0], [1.0], accession=f"B{i}", precursor_mz=value)
             batch.append(make_point("lib", spectrum, unit(rng), sparse(rng), sparse(rng)))
-        collection = store.create(name, CONTRACT)
-        collection.upsert(batch)
-        for value in mz.tolist():
-            assert collection.count(Filter(precursor_mz=(value, value))) == 1
-            assert collection.count(Filter(precursor_mz=(value + 2e-6, value + 3e-6))) == 0
+        with store.create(name, CONTRACT) as collection:
+            collection.upsert(batch)
+            for value in mz.tolist():
+                assert collection.count(Filter(precursor_mz=(value, value))) == 1
+                assert collection.count(Filter(precursor_mz=(value + 2e-6, value + 3e-6))) == 0
 
     def test_fetch_gives_what_is_there(self, filled: Collection, stored: list[Point]) -> None:
         gone = point_id("lib", "nowhere")
@@ -238,23 +260,27 @@ class StoreContract:
         query = VectorQuery("peaks", stored[0].peaks, 5)
         require_answer(filled.query([query])[0], brute_force(stored, query), 5)
 
-    def test_upsert_replaces_the_whole_point(self, filled: Collection, stored: list[Point]) -> None:
-        without_losses = Point(stored[0].point_id, stored[1].embedding, stored[1].peaks, SparseVector(), {
-            **stored[1].payload, "accession": "A0", "spectrum_id": "lib:A0"})  # fmt: skip
-        filled.upsert([without_losses])
-        record = filled.fetch([stored[0].point_id], with_vectors=True)[stored[0].point_id]
+    def test_upsert_replaces_the_whole_point(self, fresh: Collection, stored: list[Point]) -> None:
+        payload = {**stored[1].payload, "accession": "A0", "spectrum_id": "lib:A0"}
+        without_losses = Point(
+            stored[0].point_id, stored[1].embedding, stored[1].peaks, SparseVector(), payload
+        )
+        fresh.upsert([without_losses])
+        record = fresh.fetch([stored[0].point_id], with_vectors=True)[stored[0].point_id]
         assert record.payload == without_losses.payload
         assert len(record.losses) == 0
 
-    def test_delete(self, filled: Collection, stored: list[Point]) -> None:
-        filled.delete([stored[0].point_id, stored[5].point_id, point_id("lib", "nowhere")])
-        assert filled.count() == 88
-        assert filled.fetch([stored[0].point_id]) == {}
+    def test_delete(self, fresh: Collection, stored: list[Point]) -> None:
+        fresh.delete([stored[0].point_id, stored[5].point_id, point_id("lib", "nowhere")])
+        assert fresh.count() == 88
+        assert fresh.fetch([stored[0].point_id]) == {}
         query = VectorQuery("embedding", stored[0].embedding, 100)
         left = [p for p in stored if p not in (stored[0], stored[5])]
-        require_answer(filled.query([query])[0], brute_force(left, query), 100)
+        require_answer(fresh.query([query])[0], brute_force(left, query), 100)
 
-    @pytest.mark.parametrize("fault", ["nan", "inf", "zero", "short", "unsorted", "sparse nan", "twice", "norm"])
+    @pytest.mark.parametrize(
+        "fault", ["nan", "inf", "zero", "short", "unsorted", "sparse nan", "twice", "norm"]
+    )
     def test_a_bad_point_stops_its_whole_batch(
         self, filled: Collection, stored: list[Point], fault: str
     ) -> None:
@@ -319,7 +345,9 @@ class StoreContract:
         with store.open(name) as collection:
             assert collection.count() == 0
 
-    @pytest.mark.parametrize("bad", ["", ".", "..", "../x", "a/b", "a\\b", "/etc", ".hidden", "x" * 101, "a\n"])
+    @pytest.mark.parametrize(
+        "bad", ["", ".", "..", "../x", "a/b", "a\\b", "/etc", ".hidden", "x" * 101, "a\n"]
+    )
     def test_names_that_are_no_names(self, store: Store, bad: str) -> None:
         for act in (store.open, store.drop, store.exists, lambda n: store.create(n, CONTRACT)):
             with pytest.raises(StoreError, match="cannot be the name"):

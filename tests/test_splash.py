@@ -40,7 +40,7 @@ def test_equal_mz_are_hashed_by_falling_intensity() -> None:
 
 
 def test_histogram_blocks_by_hand() -> None:
-    """Bins are 100 wide and ten: 50 and 1050 m/z share the first (150 %), 60 % at 150 make 60/150 x 9 = 3.6."""
+    """Ten bins of 100: 50 and 1050 m/z share the first (150 %), 60 % at 150 m/z make 60/150 x 9 = 3.6."""
     _, _, similarity, _ = splash(np.array([50.0, 150.0, 1050.0]), np.array([100.0, 60.0, 50.0])).split("-")
     assert similarity == "9300000000"
 

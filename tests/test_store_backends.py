@@ -1,11 +1,9 @@
-"""The same suite against every backend: embedded, the client's local mode, and a real server if there is one."""
+"""The same suite against every backend: embedded, client local mode, and a real server if there is one."""
 
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from qdrant_client import QdrantClient
@@ -16,17 +14,20 @@ from specsearch.store.store import Store, open_store
 
 
 class TestEmbedded(StoreContract):
-    @pytest.fixture
-    def store(self, tmp_path: Path) -> Iterator[Store]:
-        with open_store(tmp_path / "store") as store:
+    @pytest.fixture(scope="class")
+    @classmethod
+    def store(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+        with open_store(tmp_path_factory.mktemp("store")) as store:
             yield store
 
 
+@pytest.mark.filterwarnings("ignore:Local mode performs exact")
 class TestClientLocalMode(StoreContract):
-    """Shape of the server calls only: this mode ignores indexes and proves nothing about speed or durability."""
+    """The shape of our calls only: this mode ignores indexes and is no proof of speed or durability."""
 
-    @pytest.fixture
-    def store(self) -> Iterator[Store]:
+    @pytest.fixture(scope="class")
+    @classmethod
+    def store(cls) -> Iterator[Store]:
         with ServerStore(QdrantClient(":memory:")) as store:
             yield store
 
@@ -35,14 +36,9 @@ class TestClientLocalMode(StoreContract):
     "SPECSEARCH_TEST_QDRANT_URL" not in os.environ, reason="no server: set SPECSEARCH_TEST_QDRANT_URL"
 )
 class TestServer(StoreContract):
-    @pytest.fixture
-    def name(self) -> str:
-        return f"specsearch-test-{uuid.uuid4().hex}"
-
-    @pytest.fixture
-    def store(self, name: str) -> Iterator[Store]:
+    @pytest.fixture(scope="class")
+    @classmethod
+    def store(cls) -> Iterator[Store]:
         key = os.environ.get("SPECSEARCH_TEST_QDRANT_API_KEY")
         with open_store(os.environ["SPECSEARCH_TEST_QDRANT_URL"], key) as store:
             yield store
-            if store.exists(name):
-                store.drop(name)

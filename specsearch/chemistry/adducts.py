@@ -123,11 +123,10 @@ def parse_adduct(text: str) -> Adduct:
     if bracketed:
         return _adduct(*bracketed.groups(), text=text)
     readings = [_adduct(body, charge, text=text) for body, charge in _bare_readings(written)]
-    clear = {reading.text: reading for reading in readings if reading.charge == _ion_charge(reading.groups)}
+    if len(readings) > 1:
+        readings = [reading for reading in readings if reading.charge == _ion_charge(reading.groups)]
     if len(readings) == 1:
         return readings[0]
-    if len(clear) == 1:
-        return next(iter(clear.values()))
     raise ParseError(f"Adduct {text!r} can be read in two ways.", _NEXT_STEP)
 
 

@@ -31,12 +31,20 @@ class Embedder:
         Its card, with the digest that collections remember.
     devices : sequence of torch.device, optional
         Where copies of the network run; all CUDA devices where there are any, else the CPU.
+    dtype : torch.dtype, optional
+        Of the arithmetic; what the devices are fastest at.
     """
 
-    def __init__(self, network: Encoder, card: Card, devices: Sequence[torch.device] | None = None) -> None:
+    def __init__(
+        self,
+        network: Encoder,
+        card: Card,
+        devices: Sequence[torch.device] | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
         self.card = card
         self.devices = list(devices) if devices else _all_devices()
-        self._dtype = _fastest_dtype(self.devices[0])
+        self._dtype = dtype or _fastest_dtype(self.devices[0])
         self._networks = [_copy_to(network, device, self._dtype) for device in self.devices]
 
     @classmethod

@@ -90,8 +90,10 @@ def collate(inputs: Sequence[TokenInput]) -> TokenBatch:
     mz = np.concatenate([_with_precursor(item.peaks.mz, item.peaks.precursor_mz) for item in inputs])
     # The precursor's token is marked by intensity 0, which no peak has.
     intensity = np.concatenate(
-        [_with_precursor(item.peaks.intensity, 0.0 if known else None) for item, known in
-         zip(inputs, has_precursor, strict=True)]
+        [
+            _with_precursor(item.peaks.intensity, 0.0 if known else None)
+            for item, known in zip(inputs, has_precursor, strict=True)
+        ]
     )
     rows = np.repeat(np.arange(len(inputs)), lengths)
     sign = np.array([item.charge_sign for item in inputs], dtype=np.float64)[rows]

@@ -58,7 +58,7 @@ def modified_cosine(
     owner = np.repeat(np.arange(len(candidates)), lengths)
     mz = np.concatenate([peaks.mz for peaks in candidates])
     weight = np.sqrt(np.concatenate([peaks.intensity for peaks in candidates]))
-    shift = np.array([_shift(query, peaks) for peaks in candidates])[owner]
+    shift = np.array([_shift(query, peaks, tolerance) for peaks in candidates])[owner]
     own_weight = np.sqrt(query.intensity)
     pairs = [_pairs_within(query.mz, mz, tolerance)]
     shifted = np.flatnonzero(shift != 0.0)
@@ -81,9 +81,14 @@ def modified_cosine(
     return score / norms, n_matched
 
 
-def _shift(query: Peaks, candidate: Peaks) -> float:
-    """What to add to a candidate's m/z so that its precursor meets the query's; 0 where unknown."""
+def _shift(query: Peaks, candidate: Peaks, tolerance: Tolerance) -> float:
+    """What to add to a candidate's m/z so that its precursor meets the query's; 0 where unknown.
+
+    Also 0 within the tolerance: that is measurement error, and would widen the window of every peak.
+    """
     if query.precursor_mz is None or candidate.precursor_mz is None:
+        return 0.0
+    if tolerance.contains(query.precursor_mz, candidate.precursor_mz):
         return 0.0
     return query.precursor_mz - candidate.precursor_mz
 

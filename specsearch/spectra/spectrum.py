@@ -124,9 +124,7 @@ class Spectrum:
         return splash(self.mz, self.intensity)
 
 
-def _require_peaks(
-    mz: ArrayLike, intensity: ArrayLike
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _require_peaks(mz: ArrayLike, intensity: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Both arrays as float64, or an `InvalidSpectrum` that says which rule they break."""
     mz_array = np.asarray(mz, dtype=np.float64)
     intensity_array = np.asarray(intensity, dtype=np.float64)

@@ -46,8 +46,9 @@ def validate(network: Encoder, queries: Examples, library: Examples) -> dict[str
     q_rows, l_rows = at_most(queries, 4), at_most(library, 1)
     q_state = states(network, [queries.inputs[i] for i in q_rows])
     with torch.inference_mode():
-        q, library_embedding = network.embed(q_state), network.embed(
-            states(network, [library.inputs[i] for i in l_rows])
+        q, library_embedding = (
+            network.embed(q_state),
+            network.embed(states(network, [library.inputs[i] for i in l_rows])),
         )
         probability = torch.sigmoid(network.fingerprint(q_state)).numpy()
     q_molecule = queries.molecule[q_rows]

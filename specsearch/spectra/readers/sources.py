@@ -6,14 +6,13 @@ import gzip
 import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import cast
 
 from specsearch.errors import InputFileError
 
 _GZIP_MAGIC = b"\x1f\x8b"
 
 
-def open_binary(path: Path) -> io.BufferedIOBase:
+def open_binary(path: Path) -> io.BufferedReader | gzip.GzipFile:
     """Open a file for reading, unpacked if it is gzipped, whatever its name.
 
     Raises
@@ -24,7 +23,7 @@ def open_binary(path: Path) -> io.BufferedIOBase:
     try:
         with open(path, "rb") as stream:
             is_gzipped = stream.read(2) == _GZIP_MAGIC
-        return cast(io.BufferedIOBase, gzip.open(path)) if is_gzipped else open(path, "rb")
+        return gzip.GzipFile(path) if is_gzipped else open(path, "rb")
     except FileNotFoundError:
         raise InputFileError(f"{path} does not exist.", "Check the path.") from None
     except IsADirectoryError:

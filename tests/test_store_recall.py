@@ -1,0 +1,78 @@
+"""The graph against all comparisons: what an approximate search may cost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from specsearch.spectra.spectrum import Spectrum
+from specsearch.store.embedded import EmbeddedStore
+from specsearch.store.filters import Filter
+from specsearch.store.planner import IndexSettings
+from specsearch.store.points import SparseVector, make_point
+from specsearch.store.queries import VectorQuery
+from specsearch.store.schema import Contract
+
+SIZE = 32
+N_POINTS = 5000
+# A threshold of 1 KB makes the engine walk the graph where it would otherwise compare with all.
+WALK = IndexSettings(full_scan_threshold_kb=1, indexing_threshold_kb=10)
+
+
+@pytest.mark.parametrize("share", [1.0, 0.5, 0.1])
+def test_recall_with_and_without_a_filter(
+    share: float, clustered: tuple[EmbeddedStore, np.ndarray, np.ndarray]
+) -> None:
+    store, embeddings, mz = clustered
+    window = None if share == 1.0 else Filter(precursor_mz=(100.0, 100.0 + 900.0 * share))
+    inside = np.ones(len(mz), bool) if window is None else mz <= 100.0 + 900.0 * share
+    rng = np.random.default_rng(8)
+    queries = embeddings[rng.choice(N_POINTS, 60, replace=False)] + rng.normal(0, 0.02, (60, SIZE))
+    with store.open("lib") as collection:
+        asked = [
+            VectorQuery("embedding", q.astype(np.float32), 10, window, exact, ("accession",))
+            for exact in (False, True)
+            for q in queries
+        ]
+        answers = collection.query(asked)
+    expected = [set(np.argsort(-np.where(inside, embeddings @ q, -np.inf))[:10].astype(str)) for q in queries]
+    approximate, exact = (
+        [
+            len({hit.payload["accession"] for hit in hits} & best) / 10
+            for hits, best in zip(half, expected, strict=True)
+        ]
+        for half in (answers[:60], answers[60:])
+    )
+    assert np.mean(approximate) >= 0.97
+    assert np.mean(exact) >= 0.98  # float16 may swap the last places
+
+
+@pytest.fixture(scope="module")
+def clustered(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[EmbeddedStore, np.ndarray, np.ndarray]:
+    """Families of ten around random centres, closed and indexed; with embeddings and precursors."""
+    root: Path = tmp_path_factory.mktemp("recall")
+    rng = np.random.default_rng(7)
+    centres = rng.normal(size=(N_POINTS // 10, SIZE))
+    embeddings = np.repeat(centres, 10, axis=0) + rng.normal(0, 0.35, (N_POINTS, SIZE))
+    embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
+    mz = rng.uniform(100, 1000, N_POINTS)
+    store = EmbeddedStore(root, WALK)
+    with store.create("lib", Contract("d", "state", SIZE, "c", "s")) as collection:
+        batch = [
+            make_point(
+                "lib",
+                Spectrum.checked([50.0], [1.0], accession=str(i), precursor_mz=float(mz[i])),
+                embeddings[i],
+                SparseVector(),
+                SparseVector(),
+            )
+            for i in range(N_POINTS)
+        ]
+        collection.upsert(batch)
+        assert collection.optimize()
+        assert collection.info().n_indexed_vectors >= N_POINTS
+    return store, embeddings, mz
