@@ -105,7 +105,7 @@ class Ledger:
         for start in range(0, len(accessions), _MAX_VARIABLES):
             part = accessions[start : start + _MAX_VARIABLES]
             marks = ",".join("?" * len(part))
-            query = f"SELECT accession, content FROM spectra WHERE accession IN ({marks})"  # noqa: S608
+            query = f"SELECT accession, content FROM spectra WHERE accession IN ({marks})"
             found.update(self._db.execute(query, part).fetchall())
         return found
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from store_contract import CONTRACT, points
+from store_material import CONTRACT, points
 
 from specsearch.errors import StoreDamaged, StoreError, StoreFull, StoreLocked
 from specsearch.store import space
@@ -46,12 +46,12 @@ def root(sealed: Path, tmp_path: Path) -> Path:
     return tmp_path / "store"
 
 
-def python(code: str, root: Path, **options: object) -> subprocess.Popen[str]:
+def python(code: str, root: Path) -> subprocess.Popen[str]:
     """Another process with `root` as its argument and the names of these tests at hand."""
     head = (
         "import os, signal, sys; from pathlib import Path\n"
         f"sys.path.insert(0, {str(TESTS)!r})\n"
-        "from store_contract import CONTRACT, points\n"
+        "from store_material import CONTRACT, points\n"
         "from specsearch.store.embedded import EmbeddedStore\n"
         "store = EmbeddedStore(Path(sys.argv[1]))\n"
     )
@@ -60,7 +60,6 @@ def python(code: str, root: Path, **options: object) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        **options,  # type: ignore[call-overload]
     )
 
 
@@ -207,22 +206,25 @@ def test_a_full_disk_is_noticed_before_it_kills(root: Path, monkeypatch: pytest.
 
 
 @pytest.fixture
-def open_to_all(root: Path) -> Iterator[Path]:
-    """The store where any user may read it (pytest's own folders belong to one user)."""
+def closed_to_writing(root: Path) -> Iterator[Path]:
+    """The store in folders that nobody may write, with a parent that any user may enter."""
     folder = Path(tempfile.mkdtemp(prefix="specsearch-"))
     shutil.copytree(root, folder, dirs_exist_ok=True)
-    for path in [folder, *folder.rglob("*")]:
-        path.chmod(0o555 if path.is_dir() else 0o444)
+    set_modes(folder, folder_mode=0o555, file_mode=0o444)
     yield folder
-    for path in [folder, *folder.rglob("*")]:
-        path.chmod(0o755 if path.is_dir() else 0o644)
+    set_modes(folder, folder_mode=0o755, file_mode=0o644)
     shutil.rmtree(folder)
 
 
-def test_a_folder_closed_to_writing_is_explained(open_to_all: Path) -> None:
-    # The superuser may write anywhere, so the search is made as nobody.
-    options = {"user": 65534, "group": 65534, "extra_groups": []} if os.getuid() == 0 else {}
-    reader = python("store.open('lib')", open_to_all, **options)
+def set_modes(folder: Path, folder_mode: int, file_mode: int) -> None:
+    for path in [folder, *folder.rglob("*")]:
+        path.chmod(folder_mode if path.is_dir() else file_mode)
+
+
+def test_a_folder_closed_to_writing_is_explained(closed_to_writing: Path) -> None:
+    # The superuser may write anywhere, so after the imports the process becomes nobody.
+    become_nobody = "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n" if os.getuid() == 0 else ""
+    reader = python(become_nobody + "store.open('lib')", closed_to_writing)
     _, said = reader.communicate(timeout=60)
     assert reader.returncode != 0
     assert "cannot be written (Permission denied)" in said

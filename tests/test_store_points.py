@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from store_contract import CONTRACT, SIZE, points, sparse, spoiled, unit
+from store_material import CONTRACT, SIZE, points, sparse, spoiled, unit
 
 from specsearch.errors import StoreDamaged, StoreError
 from specsearch.spectra.spectrum import Spectrum

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from store_contract import CONTRACT
+from store_material import CONTRACT
 
 from specsearch.errors import ContractMismatch, StoreDamaged, StoreError
 from specsearch.store.filters import Filter

@@ -25,6 +25,8 @@ from specsearch.store.vectors import contract_of, sparse_vectors
 
 _ALL_VECTORS = (VectorName.EMBEDDING, VectorName.PEAKS, VectorName.LOSSES)
 _BATCH = 256
+NO_PRECURSOR = "no precursor m/z, so no precursor window"
+NO_FRAGMENTS = "no peaks but the precursor's, so nothing to search by"
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class SearchSettings:
     weights : FusionWeights
         Which vectors give candidates and how their scores are fused.
     n_candidates : int
-        Candidates taken from each vector.
+        Candidates taken from each vector, at least `top`.
     fragment : Tolerance
         For rescoring.
     """
@@ -154,34 +156,36 @@ class SimilaritySearch:
 
     def _answer(self, spectra: Sequence[Spectrum]) -> list[Answer]:
         questions = self._questions(spectra)
-        asked = [question for question in questions if question is not None]
+        asked = [question for question in questions if isinstance(question, _Question)]
         hits: dict[int, list[SimilarHit]] = {id(question): [] for question in asked}
         for collection in self._collections:
             self._gather(collection, asked)
             for question, records in zip(asked, self._shortlists(collection, asked), strict=True):
                 hits[id(question)] += self._rescored(question, records)
         return [
-            Answer(spectrum, [], "no precursor m/z, so no precursor window")
-            if question is None
+            Answer(spectrum, [], question)
+            if isinstance(question, str)
             else Answer(spectrum, _ranked(hits[id(question)], self._settings.top))
             for spectrum, question in zip(spectra, questions, strict=True)
         ]
 
-    def _questions(self, spectra: Sequence[Spectrum]) -> list[_Question | None]:
-        """Vectors and filter of each query; None for one that a precursor window cannot be laid around."""
+    def _questions(self, spectra: Sequence[Spectrum]) -> list[_Question | str]:
+        """Vectors and filter of each query, or the reason why it cannot be asked."""
         inputs = [token_input(spectrum) for spectrum in spectra]
         embeddings = self._embedder.embed_inputs(inputs)
         peaks, losses = sparse_vectors([item.peaks for item in inputs])
-        questions: list[_Question | None] = []
-        for spectrum, embedding, peak, loss in zip(spectra, embeddings, peaks, losses, strict=True):
-            if self._settings.precursor is not None and spectrum.precursor_mz is None:
-                questions.append(None)
-                continue
-            vectors: dict[str, Any] = {VectorName.EMBEDDING: embedding}
-            vectors |= {VectorName.PEAKS: peak} if len(peak) else {}
-            vectors |= {VectorName.LOSSES: loss} if len(loss) else {}
-            questions.append(_Question(spectrum, self._filter(spectrum), vectors))
-        return questions
+        return [
+            self._question(spectrum, dict(zip(_ALL_VECTORS, vectors, strict=True)))
+            for spectrum, *vectors in zip(spectra, embeddings, peaks, losses, strict=True)
+        ]
+
+    def _question(self, spectrum: Spectrum, vectors: dict[str, Any]) -> _Question | str:
+        if self._settings.precursor is not None and spectrum.precursor_mz is None:
+            return NO_PRECURSOR
+        vectors = {name: vector for name, vector in vectors.items() if len(vector)}
+        if not vectors.keys() & self._settings.weights.by_vector().keys():
+            return NO_FRAGMENTS
+        return _Question(spectrum, self._filter(spectrum), vectors)
 
     def _filter(self, spectrum: Spectrum) -> Filter:
         chosen = self._settings.filter
@@ -194,8 +198,9 @@ class SimilaritySearch:
     def _gather(self, collection: Collection, questions: Sequence[_Question]) -> None:
         """Candidates of every vector that counts, each then scored against all of them, and fused."""
         counted = self._settings.weights.by_vector()
+        limit = max(self._settings.n_candidates, self._settings.top)
         queries = [
-            (question, VectorQuery(name, vector, self._settings.n_candidates, question.filter, None, False))
+            (question, VectorQuery(name, vector, limit, question.filter, None, False))
             for question in questions
             for name, vector in question.vectors.items()
             if name in counted
@@ -205,6 +210,7 @@ class SimilaritySearch:
             found[id(question)].update((hit.point_id, None) for hit in hits)
         for question in questions:
             question.candidates = sorted(found[id(question)])
+            question.scores = {name: np.zeros(len(question.candidates)) for name in _ALL_VECTORS}
         requests = [
             (question, name, ScoreRequest(name, vector, question.candidates))
             for question in questions
@@ -214,10 +220,7 @@ class SimilaritySearch:
         for (question, name, _), scores in zip(requests, scored, strict=True):
             question.scores[name] = scores
         for question in questions:
-            asked = frozenset(question.vectors)
-            for name in _ALL_VECTORS:
-                question.scores.setdefault(name, np.zeros(len(question.candidates)))
-            question.fused = fuse(question.scores, self._settings.weights, asked)
+            question.fused = fuse(question.scores, self._settings.weights, frozenset(question.vectors))
 
     def _shortlists(
         self, collection: Collection, questions: Sequence[_Question]

@@ -58,7 +58,7 @@ class Spectrum:
 
     def __post_init__(self) -> None:
         mz, intensity = _require_peaks(self.mz, self.intensity)
-        if np.any(np.diff(mz) < 0):
+        if not _is_sorted(mz):
             raise InvalidSpectrum("m/z not sorted")
         if self.precursor_mz is not None and not (np.isfinite(self.precursor_mz) and self.precursor_mz > 0):
             raise InvalidSpectrum("precursor m/z not positive", repr(self.precursor_mz))
@@ -90,8 +90,8 @@ class Spectrum:
         InvalidSpectrum
             With a short, countable ``reason``.
         """
-        mz_array, intensity_array = _require_peaks(mz, intensity)
-        if np.any(np.diff(mz_array) < 0):
+        mz_array, intensity_array = np.asarray(mz, dtype=np.float64), np.asarray(intensity, dtype=np.float64)
+        if mz_array.ndim == 1 and mz_array.shape == intensity_array.shape and not _is_sorted(mz_array):
             order = np.argsort(mz_array, kind="stable")
             mz_array, intensity_array = mz_array[order], intensity_array[order]
             notes = (*notes, "peaks were not sorted")
@@ -134,17 +134,26 @@ def _require_peaks(mz: ArrayLike, intensity: ArrayLike) -> tuple[NDArray[np.floa
         )
     if mz_array.size == 0:
         raise InvalidSpectrum("no peaks")
-    if not np.all(np.isfinite(mz_array)):
-        raise InvalidSpectrum("m/z not finite")
-    if not np.all(mz_array > 0):
-        raise InvalidSpectrum("m/z not positive", f"smallest is {mz_array.min():g}")
-    if not np.all(np.isfinite(intensity_array)):
-        raise InvalidSpectrum("intensity not finite")
-    if np.any(intensity_array < 0):
-        raise InvalidSpectrum("intensity negative", f"smallest is {intensity_array.min():g}")
-    if not np.any(intensity_array > 0):
+    # NaN fails every comparison, so four extremes decide; which rule was broken is only asked then.
+    if not (mz_array.min() > 0 and mz_array.max() < np.inf):
+        finite = np.isfinite(mz_array).all()
+        raise InvalidSpectrum(
+            "m/z not positive" if finite else "m/z not finite", f"smallest is {mz_array.min():g}"
+        )
+    highest = intensity_array.max()
+    if not (intensity_array.min() >= 0 and highest < np.inf):
+        finite = np.isfinite(intensity_array).all()
+        raise InvalidSpectrum(
+            "intensity negative" if finite else "intensity not finite",
+            f"smallest is {intensity_array.min():g}",
+        )
+    if highest == 0:
         raise InvalidSpectrum("all intensities zero")
     return mz_array, intensity_array
+
+
+def _is_sorted(values: NDArray[np.float64]) -> bool:
+    return not (values[1:] < values[:-1]).any()
 
 
 def _frozen(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from specsearch.errors import StoreDamaged
-from specsearch.store.space import sync_folder
 
 MANIFEST = "manifest.json"
 CONTRACT = "contract.json"
@@ -31,7 +30,7 @@ def write_json(path: Path, values: dict[str, Any]) -> None:
         handle.flush()
         os.fsync(handle.fileno())
     os.replace(beside, path)
-    sync_folder(path.parent)
+    _sync_folder(path.parent)
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -120,3 +119,12 @@ def _checksum(path: Path) -> int:
         while chunk := handle.read(_CHUNK_BYTES):
             crc = zlib.crc32(chunk, crc)
     return crc
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make new names in a folder durable (the step after `os.replace`)."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

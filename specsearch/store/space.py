@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
@@ -37,12 +36,3 @@ def used_bytes(folder: Path) -> int:
         return sum(path.stat().st_blocks * 512 for path in folder.rglob("*") if path.is_file())
     except OSError as error:
         raise StoreError(f"The folder {folder} cannot be read: {error.strerror}.") from error
-
-
-def sync_folder(folder: Path) -> None:
-    """Make new names in a folder durable (the step after `os.replace`)."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

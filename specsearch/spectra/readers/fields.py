@@ -30,7 +30,7 @@ _SPELLINGS = {
     "instrument_type": "sourceinstrument",
     "ionization": "ionimethod ionsource",
     "fragmentation": "fragmentationmode fragmentationmethod activationmethod activation",
-    "retention_time": "rt rettime rtinseconds",
+    "retention_time": "rt rettime rtinseconds rtquery",
     "retention_index": "ri",
     "ms_level": "spectrumtype mstype",
     "splash": "",

@@ -81,10 +81,12 @@ def _text(item: Any) -> str:
 def _peaks(value: Any) -> NDArray[np.float64]:
     """Peaks of shape (n_peaks, 2), from pairs or from the JSON text of pairs."""
     try:
-        pairs = json.loads(value) if isinstance(value, str) and value.strip() else value or []
-        peaks = np.array(pairs, dtype=np.float64).reshape(len(pairs), -1)
+        pairs = json.loads(value) if isinstance(value, str) and value.strip() else value
+        if not pairs:
+            return np.empty((0, 2))
+        peaks = np.array(pairs, dtype=np.float64)
     except (ValueError, TypeError, RecursionError) as error:
         raise InvalidSpectrum("bad number", str(error)[:80]) from None
-    if len(peaks) and peaks.shape[1] < 2:
-        raise InvalidSpectrum("bad number", "peaks without intensity")
-    return peaks if len(peaks) else np.empty((0, 2))
+    if peaks.ndim != 2 or peaks.shape[1] < 2:
+        raise InvalidSpectrum("bad number", "peaks are not pairs of m/z and intensity")
+    return peaks

@@ -109,7 +109,7 @@ def decode_array(text: str | None, dtype: np.dtype, *, is_zlib: bool) -> NDArray
         If the text is damaged, or unpacks to more than any spectrum holds.
     """
     try:
-        data = base64.b64decode(text or "", validate=False)
+        data = base64.b64decode("".join((text or "").split()), validate=True)
         if is_zlib and data:
             unpacker = zlib.decompressobj()
             data = unpacker.decompress(data, _MAX_ARRAY_BYTES)

@@ -1,0 +1,63 @@
+"""Every failure ends here: one sentence and a next step on stderr, never a traceback."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from specsearch.errors import SpecsearchError
+
+DEBUG_ENV = "SPECSEARCH_DEBUG"
+_FAILURE, _INTERRUPTED = 1, 130
+
+
+class SpeakingGroup(click.Group):
+    """A group of commands that tells errors in words; exit code 1, or 2 for wrong usage (by click)."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _in_words():
+            result = super().invoke(ctx)
+            sys.stdout.flush()  # a reader that has gone away is noticed here, not at interpreter exit
+            return result
+
+
+@contextmanager
+def _in_words() -> Iterator[None]:
+    try:
+        yield
+    except (click.ClickException, click.Abort, click.exceptions.Exit):
+        raise  # click's own: usage errors and --help
+    except KeyboardInterrupt:
+        _end("interrupted; run the same command again to go on", _INTERRUPTED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(_FAILURE)
+    except SpecsearchError as error:
+        _raise_for_developers()
+        _end(f"Error: {error}", _FAILURE)
+    except OSError as error:
+        _raise_for_developers()
+        where = f"{error.filename}: " if error.filename else ""
+        _end(f"Error: {where}{error.strerror or error}. Check the path and its permissions.", _FAILURE)
+    except Exception as error:  # noqa: BLE001 - the one place that may: whoever called sees words, not a traceback
+        _raise_for_developers()
+        _end(
+            f"Unexpected {type(error).__name__}: {error or 'no message'}. This is a fault of specsearch: "
+            f"set {DEBUG_ENV}=1 to see where, and please report it.",
+            _FAILURE,
+        )
+
+
+def _raise_for_developers() -> None:
+    if os.environ.get(DEBUG_ENV):
+        raise
+
+
+def _end(sentence: str, code: int) -> None:
+    click.echo(sentence, err=True)
+    sys.exit(code)

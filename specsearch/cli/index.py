@@ -1,0 +1,112 @@
+"""``specsearch index``: files into a library."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from specsearch.cli.settings import ModelAt, StoreAt, model_options, store_option
+
+if TYPE_CHECKING:
+    from ingest.summary import Summary
+    from specsearch.encoder.embedder import Embedder
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True)
+@click.option("--library", required=True, metavar="NAME", help="Library to fill; made where there is none.")
+@click.option(
+    "--duplicates",
+    type=click.Choice(["keep", "collapse"]),
+    default="keep",
+    show_default=True,
+    help="What to do with spectra whose peaks (SPLASH) are already in the library.",
+)
+@click.option(
+    "--report",
+    "report_path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write every skipped record to a file: .csv, .tsv, .jsonl or .parquet.",
+)
+@store_option
+@model_options
+def index(
+    files: tuple[str, ...],
+    library: str,
+    duplicates: Literal["keep", "collapse"],
+    report_path: Path | None,
+    store: StoreAt,
+    model_path: Path | None,
+    key_map_path: Path | None,
+) -> None:
+    """Index spectra into a library.
+
+    FILES are files, folders or patterns: mzML, mzXML, MGF, MSP, MassBank records, GNPS and matchms
+    JSON, MassSpecGym TSV, Parquet, GeMS/DreaMS HDF5; text formats also gzipped.
+
+    Run twice, it changes nothing; interrupted, the same command goes on where it was.
+    """
+    from specsearch.report.formats import format_of
+
+    if report_path is not None:
+        format_of(report_path)  # a wrong ending should not wait for the end of an hour's work
+    summary = index_into(library, files, store, ModelAt(model_path, key_map_path).load(), duplicates)
+    show_summary(summary)
+    if report_path is not None:
+        _write_report(report_path, summary)
+
+
+def index_into(
+    library: str,
+    files: tuple[str, ...],
+    store: StoreAt,
+    embedder: Embedder,
+    duplicates: Literal["keep", "collapse"] = "keep",
+) -> Summary:
+    """Index with a bar on the screen."""
+    from ingest.index import index_files
+    from specsearch.cli.progress import IngestBar
+    from specsearch.cli.screen import progress_bar
+
+    work = store.work_folder(library)
+    with store.open() as opened, progress_bar() as bar:
+        return index_files(
+            files, opened, library, embedder, work, duplicates=duplicates, progress=IngestBar(bar)
+        )
+
+
+def show_summary(summary: Summary) -> None:
+    """Print what was read, indexed, skipped and noticed."""
+    from specsearch.cli.screen import screen
+    from specsearch.report.tables import make_table
+
+    counts = [
+        ("read", summary.n_read),
+        ("indexed", summary.n_indexed),
+        ("skipped", len(summary.skipped)),
+        ("repeat another's peaks (SPLASH)", summary.n_duplicates),
+        (f"in library {summary.library!r} now", summary.n_in_library),
+    ]
+    console = screen()
+    rows = [(name, f"{count:,}") for name, count in counts]
+    console.print(make_table("", ("spectra", "count"), rows, right="count"))
+    if skipped := summary.skipped_by_reason():
+        rows = [(reason, f"{count:,}", str(example)) for reason, count, example in skipped]  # type: ignore[misc]
+        console.print(make_table("Skipped", ("reason", "count", "for example"), rows, right="count"))
+    if notes := summary.notes_by_kind():
+        rows = [(note, f"{count:,}", name) for note, count, name in notes]  # type: ignore[misc]
+        console.print(
+            make_table("Noticed, and indexed", ("what", "count", "for example"), rows, right="count")
+        )
+
+
+def _write_report(path: Path, summary: Summary) -> None:
+    from specsearch.cli.screen import say
+    from specsearch.report.formats import format_of, write_rows
+    from specsearch.report.rows import SKIPPED_COLUMNS, skipped_row
+
+    rows = (skipped_row(skipped) for skipped in summary.skipped)
+    n_rows = write_rows(path, rows, SKIPPED_COLUMNS, format_of(path))
+    say(f"{n_rows:,} skipped records are in {path}.")

@@ -1,0 +1,102 @@
+"""Means over molecules with their bootstrap intervals.
+
+A molecule measured a hundred times says one thing, not a hundred: values are averaged per molecule
+first, and the bootstrap draws molecules, not spectra.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+_RESAMPLES = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A mean over molecules.
+
+    Parameters
+    ----------
+    mean : float
+    low, high : float
+        Bounds of its 95 % interval (percentile bootstrap over molecules).
+    n_molecules, n_values : int
+        Molecules behind it, and values behind those.
+    """
+
+    mean: float
+    low: float
+    high: float
+    n_molecules: int
+    n_values: int
+
+    def __str__(self) -> str:
+        return f"{self.mean:.3f} ({self.low:.3f}-{self.high:.3f})"
+
+    def to_dict(self) -> dict[str, float]:
+        """The values, ready for JSON."""
+        return asdict(self)
+
+
+def mean_per_molecule(values: ArrayLike, molecule: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Mean of each molecule's values, in rising order of the molecules that have any.
+
+    Parameters
+    ----------
+    values : array-like of shape (n_values,)
+    molecule : numpy.ndarray of shape (n_values,), int64
+        Non-negative row of each value's molecule.
+
+    Returns
+    -------
+    numpy.ndarray of shape (n_molecules,)
+    """
+    counts = np.bincount(molecule)
+    sums = np.bincount(molecule, weights=np.asarray(values, dtype=np.float64))
+    return sums[counts > 0] / counts[counts > 0]
+
+
+def bootstrap_interval(
+    means: NDArray[np.float64], *, confidence: float = 0.95, n_resamples: int = _RESAMPLES, seed: int = 0
+) -> tuple[float, float]:
+    """Percentile interval of the mean of `means`, drawn with replacement (Efron, Ann. Stat. 7, 1 (1979)).
+
+    Parameters
+    ----------
+    means : numpy.ndarray of shape (n_molecules,)
+        At least one.
+    confidence : float
+        Share of resampled means between the bounds.
+    n_resamples, seed : int
+
+    Returns
+    -------
+    (float, float)
+        Lowest and highest bound.
+    """
+    generator = np.random.default_rng(seed)
+    resampled = np.array(
+        [means[generator.integers(0, len(means), len(means))].mean() for _ in range(n_resamples)]
+    )
+    tail = (1.0 - confidence) / 2.0
+    low, high = np.quantile(resampled, [tail, 1.0 - tail])
+    return float(low), float(high)
+
+
+def estimate(values: ArrayLike, molecule: NDArray[np.int64], *, seed: int = 0) -> Estimate:
+    """Average per molecule, then over molecules, with the 95 % interval.
+
+    Parameters
+    ----------
+    values : array-like of shape (n_values,)
+        At least one.
+    molecule : numpy.ndarray of shape (n_values,), int64
+    seed : int
+        Of the bootstrap.
+    """
+    means = mean_per_molecule(values, molecule)
+    low, high = bootstrap_interval(means, seed=seed)
+    return Estimate(float(means.mean()), low, high, len(means), len(molecule))

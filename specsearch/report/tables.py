@@ -1,0 +1,100 @@
+"""Answers as tables a chemist can read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from specsearch.search.similar import Answer, SimilarHit
+from specsearch.spectra.spectrum import Spectrum
+from specsearch.store.schema import Key
+
+_NEAR_PPM = 1000.0
+_STRUCTURE_WIDTH = 46
+_HIT_WIDTH = 40
+
+
+def plain(value: object) -> str:
+    """Text of a file made safe to show: what a terminal could take for a command is left out."""
+    return "".join(character for character in str(value) if character.isprintable())
+
+
+def make_table(
+    title: str, columns: Iterable[str], rows: Iterable[Sequence[object]], right: str = ""
+) -> Table:
+    """A table of texts and numbers.
+
+    Parameters
+    ----------
+    title : str
+        Empty for none.
+    columns : iterable of str
+    rows : iterable of sequences
+    right : str
+        Names of the columns of numbers, separated by blanks.
+    """
+    title_text = Text(plain(title), style="bold") if title else None
+    table = Table(title=title_text, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in columns:
+        table.add_column(name, justify="right" if name in right.split() else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(plain(value)) for value in row))
+    return table
+
+
+def hits_table(answer: Answer) -> Table:
+    """The hits of one query, best first, its own line as the title."""
+    table = Table(
+        title=Text(describe(answer.query)), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False
+    )
+    for name, justify in (("#", "right"), ("hit", "left"), ("similarity", "right")):
+        table.add_column(name, justify=justify, no_wrap=True, overflow="ellipsis")  # type: ignore[arg-type]
+    table.add_column("matched\npeaks", justify="right", no_wrap=True)
+    table.add_column("precursor\nerror", justify="right", no_wrap=True)
+    table.add_column("structure", no_wrap=True, overflow="ellipsis", max_width=_STRUCTURE_WIDTH)
+    table.add_column("library", no_wrap=True, overflow="ellipsis")
+    table.columns[1].max_width = _HIT_WIDTH
+    for hit in answer.hits:
+        table.add_row(*(Text(plain(value)) for value in _cells(answer.query, hit)))
+    return table
+
+
+def describe(query: Spectrum) -> str:
+    """One line about a query: its name, precursor, peaks, and structure where that is known."""
+    parts = [f"Query {query.accession}"]
+    if name := query.metadata.get("compound_name"):
+        parts.append(name)
+    precursor = "precursor unknown" if query.precursor_mz is None else f"precursor {query.precursor_mz:.4f}"
+    parts += [f"{precursor} {query.adduct or ''}".strip(), f"{len(query)} peaks"]
+    if smiles := query.metadata.get("smiles"):
+        parts.append(smiles)
+    return plain(" · ".join(parts))
+
+
+def _cells(query: Spectrum, hit: SimilarHit) -> tuple[str, ...]:
+    name = hit.payload.get(Key.COMPOUND_NAME) or hit.payload.get(Key.ACCESSION, "")
+    adduct = hit.payload.get(Key.ADDUCT)
+    return (
+        str(hit.rank),
+        f"{name} {adduct}" if adduct else str(name),
+        f"{hit.score:.3f}",
+        str(hit.matched_peaks),
+        precursor_error(query, hit),
+        str(hit.payload.get(Key.SMILES) or hit.payload.get(Key.FORMULA, "")),
+        str(hit.payload.get(Key.LIBRARY, "")),
+    )
+
+
+def precursor_error(query: Spectrum, hit: SimilarHit) -> str:
+    """How far the precursors are apart: in ppm where they may be the same, else in Da.
+
+    The sign is the query's: ``+15.9949 Da`` is a query heavier than the hit by an oxygen.
+    """
+    if hit.mass_error_ppm is None or query.precursor_mz is None or hit.spectrum.precursor_mz is None:
+        return "unknown"
+    if abs(hit.mass_error_ppm) < _NEAR_PPM:
+        return f"{hit.mass_error_ppm:+.1f} ppm"
+    return f"{query.precursor_mz - hit.spectrum.precursor_mz:+.4f} Da"
