@@ -42,9 +42,7 @@ def demo(store: StoreAt, model_path: Path | None, key_map_path: Path | None) -> 
             say(f"Real spectra: MassBank, from {data / 'massbank.parquet'}.")
             material = real_material(data / "massbank.parquet", Path(folder))
         else:
-            say(
-                f"No massbank.parquet ({DATA_ENV} names no folder with it): SIMULATED spectra, of broken bonds."
-            )
+            say(f"No massbank.parquet in {DATA_ENV}: the spectra are SIMULATED, made by breaking bonds.")
             material = simulated_material(Path(folder))
         embedder = ModelAt(model_path, key_map_path).load()
         say(f"Indexing into the library {material.library!r} in {store.location} ...")
@@ -65,4 +63,4 @@ def _ask(material: Material, store: StoreAt, embedder: Embedder) -> None:
     console = screen()
     with store.open() as opened, opened.open(material.library) as collection:
         for answer in SimilaritySearch([collection], embedder, SearchSettings(top=5)).search(queries):
-            console.print(hits_table(answer))
+            console.print(hits_table(answer, console.width))

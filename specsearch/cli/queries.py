@@ -102,11 +102,14 @@ def answers(
 def _spectra(files: Sequence[Path], outcome: Outcome) -> Iterator[tuple[str, int, Spectrum]]:
     """File, number in it, and spectrum of each query that can be read."""
     for path in files:
+        number = 0
         for number, record in enumerate(read_spectra(path), start=1):
             if isinstance(record, Skipped):
                 outcome.left_out.append(record)
             else:
                 yield str(path), number, record
+        if not number:
+            outcome.left_out.append(Skipped(str(path), "whole file", "no MS/MS spectrum in it"))
 
 
 def _count(outcome: Outcome, answer: Answer, file: str, number: int) -> None:

@@ -183,4 +183,4 @@ def _write_tables(found: Iterator[tuple[str, Answer]], output: Path | None) -> N
         console = screen(stack.enter_context(replacing_text(output)) if output is not None else None)
         for _, answer in found:
             if answer.hits:
-                console.print(hits_table(answer))
+                console.print(hits_table(answer, console.width))

@@ -104,7 +104,7 @@ def simulate(name: str, energy_name: str, energy: float) -> Spectrum:
 
 
 def with_noise(spectrum: Spectrum) -> Spectrum:
-    """A noisy copy: m/z off by 3 ppm, intensities by a factor of e**0.4, a fifth of the peaks lost, five new."""
+    """A noisy copy: m/z off by 3 ppm, intensities by a factor of e**0.4, a fifth of the peaks lost, 5 new."""
     generator = np.random.default_rng(zlib.crc32(spectrum.accession.encode()))
     kept = generator.random(len(spectrum)) < 0.8
     kept[np.argmax(spectrum.intensity)] = True

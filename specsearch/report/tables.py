@@ -12,9 +12,9 @@ from specsearch.search.similar import Answer, SimilarHit
 from specsearch.spectra.spectrum import Spectrum
 from specsearch.store.schema import Key
 
-_NEAR_PPM = 1000.0
-_STRUCTURE_WIDTH = 46
-_HIT_WIDTH = 40
+_NEAR_PPM = 100.0
+_FIXED_WIDTH = 56  # of a hit's row without its texts: numbers and what separates the columns
+_HIT_WIDTH, _STRUCTURE_WIDTH, _SHORTEST = 40, 60, 10
 
 
 def plain(value: object) -> str:
@@ -45,21 +45,35 @@ def make_table(
     return table
 
 
-def hits_table(answer: Answer) -> Table:
-    """The hits of one query, best first, its own line as the title."""
+def hits_table(answer: Answer, width: int) -> Table:
+    """The hits of one query, best first, its own line as the title.
+
+    Parameters
+    ----------
+    answer : Answer
+    width : int
+        Characters a line may have; names and structures are shortened to fit.
+    """
     table = Table(
         title=Text(describe(answer.query)), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False
     )
-    for name, justify in (("#", "right"), ("hit", "left"), ("similarity", "right")):
-        table.add_column(name, justify=justify, no_wrap=True, overflow="ellipsis")  # type: ignore[arg-type]
-    table.add_column("matched\npeaks", justify="right", no_wrap=True)
-    table.add_column("precursor\nerror", justify="right", no_wrap=True)
-    table.add_column("structure", no_wrap=True, overflow="ellipsis", max_width=_STRUCTURE_WIDTH)
-    table.add_column("library", no_wrap=True, overflow="ellipsis")
-    table.columns[1].max_width = _HIT_WIDTH
-    for hit in answer.hits:
-        table.add_row(*(Text(plain(value)) for value in _cells(answer.query, hit)))
+    for name in ("#", "hit", "similarity", "matched\npeaks", "precursor\nerror", "structure", "library"):
+        is_text = name in ("hit", "structure", "library")
+        table.add_column(name, justify="left" if is_text else "right", no_wrap=True)
+    rows = [_cells(answer.query, hit) for hit in answer.hits]
+    library_width = max((len(row[-1]) for row in rows), default=0)
+    free = width - _FIXED_WIDTH - max(library_width, len("library"))
+    hit_width = min(_HIT_WIDTH, max(_SHORTEST, free * 2 // 5))
+    structure_width = min(_STRUCTURE_WIDTH, max(_SHORTEST, free - hit_width))
+    for rank, hit, similarity, peaks, error, structure, library in rows:
+        short = (shortened(hit, hit_width), shortened(structure, structure_width))
+        table.add_row(*map(Text, (rank, short[0], similarity, peaks, error, short[1], library)))
     return table
+
+
+def shortened(text: str, n_characters: int) -> str:
+    """The text, or its beginning and an ellipsis."""
+    return text if len(text) <= n_characters else text[: n_characters - 1] + "…"
 
 
 def describe(query: Spectrum) -> str:
@@ -79,12 +93,12 @@ def _cells(query: Spectrum, hit: SimilarHit) -> tuple[str, ...]:
     adduct = hit.payload.get(Key.ADDUCT)
     return (
         str(hit.rank),
-        f"{name} {adduct}" if adduct else str(name),
+        plain(f"{name} {adduct}" if adduct else name),
         f"{hit.score:.3f}",
         str(hit.matched_peaks),
         precursor_error(query, hit),
-        str(hit.payload.get(Key.SMILES) or hit.payload.get(Key.FORMULA, "")),
-        str(hit.payload.get(Key.LIBRARY, "")),
+        plain(hit.payload.get(Key.SMILES) or hit.payload.get(Key.FORMULA, "")),
+        plain(hit.payload.get(Key.LIBRARY, "")),
     )
 
 
