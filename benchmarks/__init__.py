@@ -1,1 +1,1 @@
-"""Measurements with their circumstances; run from the repository's root: ``python -m benchmarks.embedding``."""
+"""Measurements with their circumstances; run from the project's root: ``python -m benchmarks.embedding``."""

@@ -56,7 +56,9 @@ def main() -> None:
     task = analogue_task(test, split_examples(asked.data, "train", asked.limit))
     vectors = _vectors(task, embedder, asked.cache)
     found, top = _found(task, embedder, vectors)
-    rows = [{"score": name, **estimate(f, task.queries.molecule).to_dict()} for name, f in found.items()]
+    rows: list[dict[str, Any]] = [
+        {"score": name, **estimate(f, task.queries.molecule).to_dict()} for name, f in found.items()
+    ]
     print_table(f"Analogues: {len(task.queries.inputs)} queries, {len(task.library.inputs)} spectra", rows)
     mean = {row["score"]: row["mean"] for row in rows}
     bounds = {"fused, mean Tanimoto": verdict(mean[_FUSED], _LEAST_TANIMOTO, at_most=False)}
@@ -98,7 +100,7 @@ def _found(
         for name, values in _controls(task, block).items():
             found[name].append(values)
         peaks = [item.peaks for item in task.queries.inputs[block.rows]]
-        scored: dict[str, NDArray[np.floating]] = {
+        scored: dict[str, NDArray[Any]] = {
             "ms_entropy open search": np.stack([rivals.scores(query, "open") for query in peaks]),
             "ms_entropy hybrid search": np.stack([rivals.scores(query, "hybrid") for query in peaks]),
             "embedding, peaks masked in the query": masked_queries[block.rows] @ library.embedding.T,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from benchmarks.libraries import LIBRARY, as_spectrum, build
 from benchmarks.rivals import EntropyLibrary
-from benchmarks.timing import TimedCollection, percentiles, seconds_of, use_one_core
+from benchmarks.timing import TimedCollection, percentiles, seconds_per_query, timed, use_one_core
 from specsearch.encoder.embedder import Embedder
 from specsearch.encoder.tokens import TokenInput
 from specsearch.encoder.training.augment import Augmentation, augment
@@ -42,7 +42,7 @@ def measure_speed(
         use_one_core()
         fused, engine = _fused(Path(folder), embedder, queries)
     rival = EntropyLibrary([item.peaks for item in library.inputs])
-    hybrid = [seconds_of(lambda item=item: rival.search(item.peaks, "hybrid")) for item in queries]
+    hybrid = [timed(rival.search, item.peaks, "hybrid")[1] for item in queries]
     table = [
         {"search": "fused, whole query with embedding", **percentiles(fused)},
         {"search": "fused, engine calls", **percentiles(engine)},
@@ -82,14 +82,7 @@ def _repeated(inputs: list[TokenInput], embeddings: NDArray[np.float32], size: i
 
 def _fused(folder: Path, embedder: Embedder, queries: list[TokenInput]) -> tuple[list[float], list[float]]:
     """Seconds of each whole query, and of the engine calls in it."""
-    whole, engine = [], []
     with open_store(folder) as store, store.open(LIBRARY) as collection:
-        timed = TimedCollection(collection)
-        search = SimilaritySearch([timed], embedder, SearchSettings())
-        spectra = [as_spectrum(item, "query") for item in queries]
-        warm_up = spectra[:10]
-        for spectrum in [*warm_up, *spectra]:
-            timed.engine_s = 0.0
-            whole.append(seconds_of(lambda spectrum=spectrum: list(search.search([spectrum]))))
-            engine.append(timed.engine_s)
-    return whole[len(warm_up) :], engine[len(warm_up) :]
+        clocked = TimedCollection(collection)
+        search = SimilaritySearch([clocked], embedder, SearchSettings())
+        return seconds_per_query(search, clocked, [as_spectrum(item, "query") for item in queries])

@@ -101,11 +101,12 @@ def _sample(pools: list[Pool], limit: int | None) -> list[Pool]:
         return pools
     contested = [pool for pool in pools if pool.is_contested]
     plain = [pool for pool in pools if not pool.is_contested]
-    return [
-        part[i * len(part) // n]
-        for part, n in ((contested, limit // 2), (plain, limit - limit // 2))
-        for i in range(min(n, len(part)))
-    ]
+    return _thinned(contested, limit // 2) + _thinned(plain, limit - limit // 2)
+
+
+def _thinned(pools: list[Pool], n_wanted: int) -> list[Pool]:
+    """So many pools, evenly spaced, or all where there are fewer."""
+    return pools[:: max(1, len(pools) // max(1, n_wanted))][:n_wanted]
 
 
 def _found(

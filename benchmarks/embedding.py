@@ -9,7 +9,7 @@ from benchmarks.circumstances import write_result
 from benchmarks.flops import FORMULA, embedding_flops, median_rate, network_rate, square_rate
 from benchmarks.massbank import all_spectra
 from benchmarks.script import arguments, print_table, print_verdicts, verdict
-from benchmarks.timing import seconds_of
+from benchmarks.timing import timed
 from specsearch.encoder.checkpoint import load_checkpoint
 from specsearch.encoder.embedder import Embedder
 from specsearch.encoder.tokens import token_input
@@ -28,7 +28,7 @@ def main() -> None:
     lengths = np.array([item.n_tokens + 1 for item in inputs])
     embedder.embed_inputs(inputs[:64])
     square, shapes = square_rate(asked.repeats), network_rate(embedder.card.config, asked.repeats)
-    seconds = seconds_of(lambda: embedder.embed_inputs(inputs))
+    _, seconds = timed(embedder.embed_inputs, inputs)
     square += square_rate(asked.repeats)
     shapes += network_rate(embedder.card.config, asked.repeats)
     rate = embedding_flops(embedder.card.config, lengths) / seconds

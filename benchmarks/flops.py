@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from benchmarks.timing import seconds_of
+from benchmarks.timing import timed
 from specsearch.encoder.config import N_PEAK_FEATURES, EncoderConfig
 
 FORMULA = (
@@ -70,4 +70,4 @@ def _rates(sizes: Sequence[int], n_rows: int, repeats: int) -> list[float]:
 
     with torch.inference_mode():
         multiply()
-        return [work / seconds_of(multiply) for _ in range(repeats)]
+        return [work / timed(multiply)[1] for _ in range(repeats)]

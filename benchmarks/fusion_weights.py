@@ -6,6 +6,7 @@ from collections import defaultdict
 from dataclasses import asdict
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +38,7 @@ def main() -> None:
         for part in (task.queries, task.library)
     )
     found = _found(task, queries, DirectScores(library))
-    rows = [
+    rows: list[dict[str, Any]] = [
         {**asdict(weights), **estimate(values, task.queries.molecule).to_dict()}
         for weights, values in found.items()
     ]

@@ -66,7 +66,9 @@ class GreedyCosine:
         from matchms import Spectrum
         from matchms.similarity import CosineGreedy
 
-        self._spectra: list[Any] = [Spectrum(mz=peaks.mz, intensities=peaks.intensity) for peaks in spectra]
+        self._spectra: list[Any] = [
+            Spectrum(peaks.mz, peaks.intensity, {"precursor_mz": peaks.precursor_mz}) for peaks in spectra
+        ]
         self._cosine = CosineGreedy(tolerance=_TOLERANCE_DA, intensity_power=0.5)
 
     def scores(self, query: int, candidates: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -55,7 +55,7 @@ class DirectScores:
         # Transposed once: scipy would do so again at every product.
         self._peaks, self._losses = library.peaks.T.tocsr(), library.losses.T.tocsr()
 
-    def __call__(self, queries: Vectors) -> dict[str, NDArray[np.float32]]:
+    def __call__(self, queries: Vectors) -> dict[str, NDArray[Any]]:
         """Scores by vector name, each of shape (n_queries, n_library)."""
         return {
             VectorName.EMBEDDING: queries.embedding @ self._embedding,

@@ -17,7 +17,7 @@ from benchmarks.ingest_job import LIBRARY
 from benchmarks.jobs import run_job
 from benchmarks.massbank import all_spectra, source_file
 from benchmarks.script import arguments, print_table, print_verdicts, verdict
-from benchmarks.timing import TimedCollection, percentiles, seconds_of, use_one_core
+from benchmarks.timing import TimedCollection, percentiles, seconds_per_query, timed, use_one_core
 from specsearch.encoder.embedder import Embedder
 from specsearch.evaluation.retrieval import recall
 from specsearch.search.similar import SearchSettings, SimilaritySearch
@@ -143,7 +143,9 @@ def _recall(
 ) -> dict[str, Any]:
     """Mean recall of the planned search, and of the engine's exact one, in windows that pass `share`."""
     known = np.sort(table.precursor_mz[~np.isnan(table.precursor_mz)])
-    planned, exact, passing, seconds = [], [], [], []
+    planned: list[float] = []
+    exact: list[float] = []
+    passing, seconds = [], []
     for spectrum, vector in zip(queries, vectors, strict=True):
         window = None if share == 1.0 else _window(known, spectrum.precursor_mz or 0.0, share)
         inside = np.arange(len(table.row))
@@ -154,9 +156,8 @@ def _recall(
         chosen = None if window is None else Filter(precursor_mz=window)
         for is_exact, recalls in ((None, planned), (True, exact)):
             query = VectorQuery(VectorName.EMBEDDING, vector, _TOP, chosen, is_exact, False)
-            hits: list[Any] = []
-            taken = seconds_of(lambda query=query, hits=hits: hits.extend(collection.query([query])[0]))
-            recalls.append(recall(true[[table.row[hit.point_id] for hit in hits]], best))
+            answers, taken = timed(collection.query, [query])
+            recalls.append(recall(true[[table.row[hit.point_id] for hit in answers[0]]], best))
             seconds += [taken] if is_exact is None else []
         passing.append(len(inside) / len(table.row))
     return {
@@ -184,13 +185,13 @@ def _hnswlib(table: _Table, vectors: NDArray[np.float32]) -> dict[str, float]:
     index = hnswlib.Index(space="ip", dim=table.embedding.shape[1])
     index.init_index(len(table.row), M=settings.m, ef_construction=settings.ef_construct, random_seed=0)
     index.set_num_threads(1)
-    build_s = seconds_of(lambda: index.add_items(table.embedding.astype(np.float32)))
+    _, build_s = timed(index.add_items, table.embedding.astype(np.float32))
     index.set_ef(EF)
     recalls, seconds = [], []
     for vector in vectors:
         true = table.embedding @ vector.astype(np.float64)
-        found: list[NDArray[np.int64]] = []
-        seconds.append(seconds_of(lambda v=vector, f=found: f.append(index.knn_query(v, k=_TOP)[0][0])))
+        (found, _), taken = timed(index.knn_query, vector, _TOP)
+        seconds.append(taken)
         recalls.append(recall(true[found[0].astype(np.int64)], np.sort(true)[-_TOP:]))
     return {"recall": float(np.mean(recalls)), "build_s": build_s, **percentiles(seconds)}
 
@@ -199,22 +200,18 @@ def _speed(
     collection: Collection, embedder: Embedder, few: Sequence[Spectrum], many: Sequence[Spectrum]
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Fused search, query by query and in a batch: from parsed spectra to ranked hits."""
-    timed = TimedCollection(collection)
-    search = SimilaritySearch([timed], embedder, SearchSettings())
-    list(search.search(few[:10]))
-    whole, engine = [], []
-    for spectrum in few:
-        timed.engine_s = 0.0
-        whole.append(seconds_of(lambda spectrum=spectrum: list(search.search([spectrum]))))
-        engine.append(timed.engine_s)
-    timed.engine_s = 0.0
-    batch_ms = seconds_of(lambda: list(search.search(many))) / len(many) * 1e3
+    clocked = TimedCollection(collection)
+    search = SimilaritySearch([clocked], embedder, SearchSettings())
+    whole, engine = seconds_per_query(search, clocked, few)
+    clocked.engine_s = 0.0
+    _, seconds = timed(list, search.search(many))
+    batch_ms = seconds / len(many) * 1e3
     speed = {
         "whole": percentiles(whole),
         "engine": percentiles(engine),
         "batch_queries": len(many),
         "batch_ms_per_query": batch_ms,
-        "batch_engine_ms_per_query": timed.engine_s / len(many) * 1e3,
+        "batch_engine_ms_per_query": clocked.engine_s / len(many) * 1e3,
         "batch_over_single": float(np.mean(whole)) * 1e3 / batch_ms,
     }
     rows = [

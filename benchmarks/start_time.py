@@ -6,10 +6,11 @@ import statistics
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from benchmarks.circumstances import write_result
 from benchmarks.script import arguments, print_table, print_verdicts, verdict
-from benchmarks.timing import seconds_of
+from benchmarks.timing import timed
 
 _COMMANDS = {
     "python -c pass": [sys.executable, "-c", "pass"],
@@ -27,8 +28,8 @@ def main() -> None:
     runs: dict[str, list[float]] = {name: [] for name in _COMMANDS}
     for _ in range(asked.repeats):  # in turn, so that a busy moment does not fall on one of them
         for name, command in _COMMANDS.items():
-            runs[name].append(seconds_of(lambda command=command: _run(command)))
-    rows = [
+            runs[name].append(timed(_run, command)[1])
+    rows: list[dict[str, Any]] = [
         {"command": name, "median_s": statistics.median(taken), "min_s": min(taken), "max_s": max(taken)}
         for name, taken in runs.items()
     ]

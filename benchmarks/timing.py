@@ -7,12 +7,17 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 
+from specsearch.search.similar import SimilaritySearch
+from specsearch.spectra.spectrum import Spectrum
 from specsearch.store.store import Collection
+
+_WARM_UP = 10
+_Result = TypeVar("_Result")
 
 
 class TimedCollection:
@@ -46,11 +51,24 @@ class TimedCollection:
             self.engine_s += time.perf_counter() - began
 
 
-def seconds_of(action: Callable[[], object]) -> float:
-    """Wall time of one call."""
+def timed(action: Callable[..., _Result], *arguments: Any) -> tuple[_Result, float]:
+    """What a call returns, and its wall time in seconds."""
     began = time.perf_counter()
-    action()
-    return time.perf_counter() - began
+    result = action(*arguments)
+    return result, time.perf_counter() - began
+
+
+def seconds_per_query(
+    search: SimilaritySearch, collection: TimedCollection, queries: Sequence[Spectrum]
+) -> tuple[list[float], list[float]]:
+    """Seconds of each whole query, asked one by one, and of the engine calls in it; ten warm up before."""
+    whole, engine = [], []
+    warm_up = queries[:_WARM_UP]
+    for spectrum in [*warm_up, *queries]:
+        collection.engine_s = 0.0
+        whole.append(timed(list, search.search([spectrum]))[1])
+        engine.append(collection.engine_s)
+    return whole[len(warm_up) :], engine[len(warm_up) :]
 
 
 def percentiles(seconds: Sequence[float]) -> dict[str, float]:

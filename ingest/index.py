@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ingest.engines import run_here
-from ingest.ledger import Ledger
+from ingest.ledger import Claim, Ledger
 from ingest.plan import Source, prepare_source, windows
 from ingest.summary import Summary, summarise
 from ingest.worker import Batch, Duplicates, WindowReader
@@ -15,6 +15,7 @@ from specsearch.encoder.embedder import Embedder
 from specsearch.errors import InputFileError, Skipped
 from specsearch.spectra.readers import find_files
 from specsearch.store.points import point_id
+from specsearch.store.schema import Key
 from specsearch.store.store import Collection, Store
 from specsearch.store.vectors import contract_of
 
@@ -78,6 +79,7 @@ def index_files(
         raise InputFileError("No file with spectra was found.", "Name files, folders or patterns.")
     with _opened(store, library, embedder) as collection, Ledger(work / _LEDGER) as ledger:
         _take_back_unfinished(library, collection, ledger)
+        _believe_the_library(collection, ledger)
         _index(sources, collection, ledger, embedder, WindowReader(ledger, duplicates), progress)
         summary = summarise(library, ledger, sources, collection.count(), passed_over)
     shutil.rmtree(work / _STAGING, ignore_errors=True)
@@ -119,6 +121,15 @@ def _take_back_unfinished(library: str, collection: Collection, ledger: Ledger) 
     if names := ledger.unfinished():
         collection.delete([point_id(library, name) for name in names])
         ledger.forget_unfinished()
+
+
+def _believe_the_library(collection: Collection, ledger: Ledger) -> None:
+    """Rebuild a ledger that is lost, or that knows nothing of what others indexed or removed."""
+    if ledger.n_spectra() != collection.count():
+        ledger.rebuild(
+            Claim(p[Key.ACCESSION], bytes.fromhex(p[Key.CONTENT]), p[Key.SPLASH])
+            for p in (record.payload for record in collection.scroll())
+        )
 
 
 def _index(

@@ -18,7 +18,6 @@ from typing import Self
 from specsearch.errors import Skipped, StoreError
 
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS about (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS windows (
     key TEXT PRIMARY KEY, source TEXT NOT NULL, n_read INTEGER NOT NULL, n_indexed INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS spectra (
@@ -31,6 +30,7 @@ CREATE TABLE IF NOT EXISTS skipped (
     accession TEXT NOT NULL, detail TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS noted (window TEXT NOT NULL, note TEXT NOT NULL, accession TEXT NOT NULL);
 """
+_FOUND = "found in the library"  # the window of spectra that this ledger did not see being indexed
 _MAX_VARIABLES = 500  # SQLite allows more, older builds not much more
 
 
@@ -78,12 +78,6 @@ class Ledger:
                 f"The ledger {path} cannot be opened ({error}).", "Check the folder's permissions."
             ) from error
 
-    def belongs_to(self, library_id: str) -> bool:
-        """Whether this is the ledger of that very collection; a new ledger becomes so."""
-        self._db.execute("INSERT OR IGNORE INTO about VALUES ('library', ?)", (library_id,))
-        (found,) = self._db.execute("SELECT value FROM about WHERE key = 'library'").fetchone()
-        return bool(found == library_id)
-
     def unfinished(self) -> list[str]:
         """Accessions claimed by windows that were never acknowledged."""
         rows = self._db.execute(
@@ -94,6 +88,18 @@ class Ledger:
     def forget_unfinished(self) -> None:
         """Take back the claims of windows that were never acknowledged."""
         self._db.execute("DELETE FROM spectra WHERE window NOT IN (SELECT key FROM windows)")
+
+    def n_spectra(self) -> int:
+        """How many spectra the library should hold."""
+        return int(self._db.execute("SELECT COUNT(*) FROM spectra").fetchone()[0])
+
+    def rebuild(self, claims: Iterable[Claim]) -> None:
+        """Start over from what the library really holds; every source will be read again."""
+        with self._transaction() as db:
+            for table in ("windows", "spectra", "skipped", "noted"):
+                db.execute(f"DELETE FROM {table}")
+            db.execute("INSERT INTO windows VALUES (?, '', 0, 0)", (_FOUND,))
+            db.executemany("INSERT INTO spectra VALUES (?, ?, ?, ?)", _rows(_FOUND, claims))
 
     def is_done(self, window: str) -> bool:
         """Whether a window's points are in the store."""
@@ -117,10 +123,7 @@ class Ledger:
     def claim(self, window: str, claims: Iterable[Claim]) -> None:
         """Reserve names for a window that is about to be indexed."""
         with self._transaction() as db:
-            db.executemany(
-                "INSERT INTO spectra VALUES (?, ?, ?, ?)",
-                [(claim.accession, claim.content, claim.splash, window) for claim in claims],
-            )
+            db.executemany("INSERT INTO spectra VALUES (?, ?, ?, ?)", _rows(window, claims))
 
     def finish(
         self,
@@ -195,3 +198,7 @@ class Ledger:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _rows(window: str, claims: Iterable[Claim]) -> Iterator[tuple[str, bytes, str, str]]:
+    return ((claim.accession, claim.content, claim.splash, window) for claim in claims)

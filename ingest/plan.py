@@ -59,8 +59,8 @@ class Window:
 
     @property
     def key(self) -> str:
-        """Name in the ledger: content hash and first row."""
-        return f"{self.source.sha256}:{self.start}"
+        """Name in the ledger: content hash and rows, so that windows of another size are other windows."""
+        return f"{self.source.sha256}:{self.start}-{self.stop}"
 
 
 def content_hash(path: Path) -> str:

@@ -19,12 +19,16 @@ class Summary:
     ----------
     library : str
     n_read, n_indexed : int
-        Records met in these files, and spectra of them that are in the library.
+        Records met in these files, and spectra of them that are in the library; the difference is
+        the number of `skipped`.
     n_in_library : int
         Points in the whole library.
     n_duplicates : int
         Spectra of the whole library that repeat the SPLASH of another.
     skipped : list of Skipped
+        Records that were left out.
+    passed_over : list of Skipped
+        Files that were not read at all.
     notes : list of (note, accession)
         What was noticed about spectra that were indexed.
     """
@@ -35,13 +39,19 @@ class Summary:
     n_in_library: int
     n_duplicates: int
     skipped: list[Skipped]
+    passed_over: list[Skipped]
     notes: list[tuple[str, str]]
 
+    @property
+    def complaints(self) -> list[Skipped]:
+        """Everything that was left out: files, then records."""
+        return [*self.passed_over, *self.skipped]
+
     def skipped_by_reason(self) -> list[tuple[str, int, Skipped]]:
-        """Reason, how often, and the first example; most frequent first."""
-        counts = Counter(item.reason for item in self.skipped)
+        """Reason, how often, and the first example, files and records; most frequent first."""
+        counts = Counter(item.reason for item in self.complaints)
         first: dict[str, Skipped] = {}
-        for item in self.skipped:
+        for item in self.complaints:
             first.setdefault(item.reason, item)
         return [(reason, count, first[reason]) for reason, count in counts.most_common()]
 
@@ -62,8 +72,9 @@ def summarise(
     n_in_library: int,
     passed_over: Sequence[Skipped] = (),
 ) -> Summary:
-    """Collect what the ledger says of these sources; `passed_over` are files that were not read at all."""
-    skipped, notes = list(passed_over), []
+    """Collect what the ledger says of these sources."""
+    skipped: list[Skipped] = []
+    notes: list[tuple[str, str]] = []
     n_read = n_indexed = 0
     for source in sources:
         read, indexed = ledger.totals(source.sha256)
@@ -71,4 +82,5 @@ def summarise(
         n_indexed += indexed
         skipped += [*source.skipped, *ledger.skipped(source.sha256)]
         notes += ledger.notes(source.sha256)
-    return Summary(library, n_read, n_indexed, n_in_library, ledger.n_duplicates(), skipped, notes)
+    n_duplicates = ledger.n_duplicates()
+    return Summary(library, n_read, n_indexed, n_in_library, n_duplicates, skipped, list(passed_over), notes)

@@ -42,6 +42,7 @@ class Batch:
     inputs: list[TokenInput]
     peaks: list[SparseVector]
     losses: list[SparseVector]
+    claims: list[Claim]
     skipped: list[Skipped]
     noted: list[tuple[str, str]]
     n_read: int
@@ -96,7 +97,7 @@ class WindowReader:
         self.ledger.claim(window.key, claims)
         inputs = [token_input(spectrum) for spectrum in kept]
         peaks, losses = sparse_vectors([item.peaks for item in inputs])
-        return Batch(window, kept, inputs, peaks, losses, skipped, noted, len(records))
+        return Batch(window, kept, inputs, peaks, losses, claims, skipped, noted, len(records))
 
     def _free_name(self, accession: str, content: bytes, taken: dict[str, bytes]) -> str | None:
         """The first free name, or None where the very record is already there."""
@@ -133,20 +134,20 @@ def make_points(library: str, batch: Batch, embeddings: NDArray[np.float32]) -> 
     """The points of a window's spectra, in their order."""
     source = batch.window.source.path.name
     return [
-        make_point(library, spectrum, embedding, peaks, losses, _extra(spectrum, source))
-        for spectrum, embedding, peaks, losses in zip(
-            batch.spectra, embeddings, batch.peaks, batch.losses, strict=True
+        make_point(library, spectrum, embedding, peaks, losses, _extra(spectrum, claim, source))
+        for spectrum, claim, embedding, peaks, losses in zip(
+            batch.spectra, batch.claims, embeddings, batch.peaks, batch.losses, strict=True
         )
     ]
 
 
-def _extra(spectrum: Spectrum, source: str) -> dict[str, object]:
+def _extra(spectrum: Spectrum, claim: Claim, source: str) -> dict[str, object]:
     """Values for the payload that the record does not say in so many words."""
     mass = _molecule_mass(spectrum)
     if mass is None and spectrum.adduct and spectrum.precursor_mz:
         with suppress(ParseError):  # the reader has already noted an adduct it did not understand
             mass = parse_adduct(spectrum.adduct).neutral_mass(spectrum.precursor_mz)
-    return {Key.SOURCE: source, Key.EXACT_MASS: mass}
+    return {Key.SOURCE: source, Key.CONTENT: claim.content.hex(), Key.EXACT_MASS: mass}
 
 
 def _molecule_mass(spectrum: Spectrum) -> float | None:

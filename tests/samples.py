@@ -11,9 +11,10 @@ from specsearch.encoder.checkpoint import Card, digest
 from specsearch.encoder.config import EncoderConfig
 from specsearch.encoder.embedder import Embedder
 from specsearch.encoder.network import Encoder
-from specsearch.encoder.training.examples import Examples
 from specsearch.encoder.tokens import token_input
+from specsearch.encoder.training.examples import Examples
 from specsearch.spectra.spectrum import Spectrum
+from specsearch.store.store import Store
 
 TINY = EncoderConfig(
     n_fourier=4,
@@ -100,6 +101,40 @@ def mgf(records: Sequence[Spectrum]) -> str:
         lines += [f"CHARGE={abs(s.charge)}{'+' if s.charge > 0 else '-'}"] if s.charge else []
         lines += [f"ADDUCT={s.adduct}"] if s.adduct else []
         lines += [f"{key.upper()}={value}" for key, value in s.metadata.items()]
-        lines += [f"{mz!r} {height!r}" for mz, height in zip(s.mz.tolist(), s.intensity.tolist(), strict=True)]
+        peaks = zip(s.mz.tolist(), s.intensity.tolist(), strict=True)
+        lines += [f"{mz!r} {height!r}" for mz, height in peaks]
         blocks.append("\n".join([*lines, "END IONS"]))
     return "\n\n".join(blocks) + "\n"
+
+
+BROKEN_MGF = """
+BEGIN IONS
+SPECTRUM_ID=empty
+PEPMASS=200.5
+END IONS
+
+BEGIN IONS
+SPECTRUM_ID=negative
+PEPMASS=200.5
+100.0 -5.0
+END IONS
+
+BEGIN IONS
+SPECTRUM_ID=silent
+PEPMASS=200.5
+100.0 0.0
+END IONS
+"""
+
+
+def library_state(store: Store, library: str) -> dict[str, tuple[object, ...]]:
+    """Everything a library holds, by point id: payload and all three vectors, bit by bit."""
+    with store.open(library) as collection:
+        return {
+            record.point_id: (
+                record.payload,
+                None if record.embedding is None else record.embedding.tobytes(),
+                *((v.indices.tobytes(), v.values.tobytes()) for v in (record.peaks, record.losses)),
+            )
+            for record in collection.scroll(with_vectors=True)
+        }

@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from specsearch.chemistry.tolerance import Tolerance, mass_error_ppm
 from specsearch.encoder.embedder import Embedder
 from specsearch.encoder.tokens import token_input
+from specsearch.search.contenders import find_contenders
 from specsearch.search.fusion import FUSIONS, FusionWeights, fuse
 from specsearch.spectra.cleaning import RESCORING_RECIPE, Peaks, clean, prepare
 from specsearch.spectra.similarity import FRAGMENT_TOLERANCE, entropy_similarity, modified_cosine
 from specsearch.spectra.spectrum import Spectrum
 from specsearch.store.filters import Filter
 from specsearch.store.points import decode_peaks
-from specsearch.store.queries import Record, ScoreRequest, VectorQuery
+from specsearch.store.queries import Hit, Record, ScoreRequest, VectorQuery
 from specsearch.store.schema import Key, VectorName
 from specsearch.store.store import Collection
 from specsearch.store.vectors import contract_of, sparse_vectors
@@ -196,31 +197,39 @@ class SimilaritySearch:
         return chosen
 
     def _gather(self, collection: Collection, questions: Sequence[_Question]) -> None:
-        """Candidates of every vector that counts, each then scored against all of them, and fused."""
-        counted = self._settings.weights.by_vector()
-        limit = max(self._settings.n_candidates, self._settings.top)
+        """Candidates of every vector that counts; those that can win get all their scores, and are fused."""
+        weights = self._settings.weights.by_vector()
         queries = [
-            (question, VectorQuery(name, vector, limit, question.filter, None, False))
+            (question, VectorQuery(name, vector, self._settings.n_candidates, question.filter, None, False))
             for question in questions
             for name, vector in question.vectors.items()
-            if name in counted
+            if name in weights
         ]
-        found: dict[int, dict[str, None]] = {id(question): {} for question in questions}
-        for (question, _), hits in zip(queries, collection.query([q for _, q in queries]), strict=True):
-            found[id(question)].update((hit.point_id, None) for hit in hits)
+        lists: dict[int, dict[str, list[Hit]]] = {id(question): {} for question in questions}
+        for (question, query), hits in zip(queries, collection.query([q for _, q in queries]), strict=True):
+            lists[id(question)][query.vector_name] = hits
         for question in questions:
-            question.candidates = sorted(found[id(question)])
-            question.scores = {name: np.zeros(len(question.candidates)) for name in _ALL_VECTORS}
-        requests = [
-            (question, name, ScoreRequest(name, vector, question.candidates))
-            for question in questions
-            for name, vector in question.vectors.items()
-        ]
-        scored = collection.score([request for _, _, request in requests])
-        for (question, name, _), scores in zip(requests, scored, strict=True):
-            question.scores[name] = scores
+            found = find_contenders(
+                lists[id(question)], weights, self._settings.n_candidates, self._settings.top
+            )
+            question.candidates, question.scores = found.point_ids, found.scores
+        self._complete_scores(collection, questions)
         for question in questions:
             question.fused = fuse(question.scores, self._settings.weights, frozenset(question.vectors))
+
+    def _complete_scores(self, collection: Collection, questions: Sequence[_Question]) -> None:
+        """Ask for the scores that no list told; a vector that the query has not scores 0."""
+        requests = []
+        for question in questions:
+            for name in _ALL_VECTORS:
+                start = np.full(len(question.candidates), np.nan if name in question.vectors else 0.0)
+                scores = question.scores.setdefault(name, start)
+                if len(missing := np.flatnonzero(np.isnan(scores))):
+                    ids = [question.candidates[i] for i in missing]
+                    requests.append((scores, missing, ScoreRequest(name, question.vectors[name], ids)))
+        answers = collection.score([request for _, _, request in requests])
+        for (scores, missing, _), found in zip(requests, answers, strict=True):
+            scores[missing] = found
 
     def _shortlists(
         self, collection: Collection, questions: Sequence[_Question]

@@ -33,9 +33,10 @@ class Key:
     COLLISION_ENERGY: Final = "collision_energy"
     SPLASH: Final = "splash"
     SOURCE: Final = "source"
+    CONTENT: Final = "content"  # digest of the record as read, hex: tells a repeated record from another
     N_PEAKS: Final = "n_peaks"
     PEAKS: Final = "peaks"  # text, see `specsearch.store.points.encode_peaks`
-    METADATA: Final = "metadata"  # whatever else the record said, a mapping of texts
+    METADATA: Final = "metadata"  # whatever else the record said: a JSON object of texts, as text
 
 
 ALL_KEYS: Final = frozenset(value for name, value in vars(Key).items() if name.isupper())
