@@ -91,11 +91,13 @@ def test_skipped_records_are_counted_shown_and_reported(commands: Commands, tmp_
     (tmp_path / "faults.mgf").write_text(MGF_WITH_FAULTS)
     (tmp_path / "notes.txt").write_text("not spectra")
     report = tmp_path / "skipped.csv"
-    output = commands.run("index", tmp_path / "faults.mgf", "--library", "lab", "--report", report).stdout
-    assert (numbers(output)["read"], numbers(output)["indexed"], numbers(output)["skipped"]) == (4, 1, 3)
+    output = commands.run("index", tmp_path / "*.*", "--library", "lab", "--report", report).stdout
+    counted = [numbers(output)[word] for word in ("read", "indexed", "skipped", "files")]
+    assert counted == [4, 1, 3, 1]
     rows = list(csv.DictReader(report.open(encoding="utf-8")))
-    assert [row["accession"] for row in rows] == ["empty", "negative", "empty too"]
-    assert [row["reason"] for row in rows] == ["no peaks", "intensity negative", "no peaks"]
+    assert [row["accession"] for row in rows] == ["", "empty", "negative", "empty too"]
+    assert [row["reason"] for row in rows[1:]] == ["no peaks", "intensity negative", "no peaks"]
+    assert rows[0]["source"].endswith("notes.txt")
     assert "no peaks" in output
     assert "intensity negative" in output
 

@@ -34,7 +34,9 @@ def test_every_batch_is_within_budget_and_no_row_is_lost() -> None:
     for rows in batches:
         assert len(rows) * (max(inputs[r].n_tokens for r in rows) + 1) <= 2048
     n_padded = sum(len(rows) * (max(inputs[r].n_tokens for r in rows) + 1) for rows in batches)
-    assert n_padded <= 1.1 * sum(item.n_tokens + 1 for item in inputs)  # in file order it would be about twice
+    assert n_padded <= 1.1 * sum(
+        item.n_tokens + 1 for item in inputs
+    )  # in file order it would be about twice
 
 
 def test_odd_spectra_have_unit_embeddings() -> None:

@@ -171,7 +171,9 @@ def test_broken_records_are_counted_located_and_named(store: Store, tmp_path: Pa
 
 def test_broken_rows_of_a_table(store: Store, tmp_path: Path) -> None:
     """Parquet is read where it lies; rows on both sides of a window's end are broken."""
-    rows = [{"spectrum_id": s.accession, "mz": s.mz.tolist(), "intensity": s.intensity.tolist()} for s in SOME]
+    rows = [
+        {"spectrum_id": s.accession, "mz": s.mz.tolist(), "intensity": s.intensity.tolist()} for s in SOME
+    ]
     for row in (0, 15, 16, 39):
         rows[row]["mz"] = []
     file = tmp_path / "a.parquet"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import re
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -328,12 +330,17 @@ def test_parquet_with_faults(tmp_path: Path) -> None:
         list(read_spectra(path))
 
 
+def term(accession: str, name: str, value: object = "") -> str:
+    return f'<cvParam accession="{accession}" name="{name}" value="{value}"/>'
+
+
+NEGATIVE, PROFILE = term("MS:1000129", "negative scan"), term("MS:1000128", "profile spectrum")
+FLOAT64, ZLIB = term("MS:1000523", "64-bit float"), term("MS:1000574", "zlib compression")
+
+
 def array(values: list[float], kind: str, *, damage: str = "") -> str:
     text = base64.b64encode(np.array(values, "<f8").tobytes()).decode() + damage
-    return (
-        f'<binaryDataArray><cvParam accession="MS:1000523"/><cvParam accession="{kind}"/>'
-        f"<binary>{text}</binary></binaryDataArray>"
-    )
+    return f"<binaryDataArray>{FLOAT64}{kind}<binary>{text}</binary></binaryDataArray>"
 
 
 def mzml(*spectra: str, head: str = "") -> str:
@@ -344,21 +351,23 @@ def mzml(*spectra: str, head: str = "") -> str:
 
 def mzml_spectrum(scan: int, *, level: int = 2, params: str = "", damage: str = "", n_peaks: int = 2) -> str:
     peaks = [float(100 + peak) for peak in range(n_peaks)]
-    arrays = array(peaks, "MS:1000514") + array(peaks, "MS:1000515", damage=damage)
+    arrays = array(peaks, term("MS:1000514", "m/z array"))
+    arrays += array(peaks, term("MS:1000515", "intensity array"), damage=damage)
     return (
-        f'<spectrum id="scan={scan}"><cvParam accession="MS:1000511" value="{level}"/>{params}'
+        f'<spectrum id="scan={scan}">{term("MS:1000511", "ms level", level)}{params}'
         f"<binaryDataArrayList>{arrays}</binaryDataArrayList></spectrum>"
     )
 
 
 def test_mzml_with_faults(tmp_path: Path) -> None:
+    numpress = term("MS:1002312", "MS-Numpress linear prediction compression")
     spectra = [
-        mzml_spectrum(1, level=1),
-        mzml_spectrum(2, params='<cvParam accession="MS:1000128"/><cvParam accession="MS:1000129"/>'),
+        mzml_spectrum(1, level=1, damage="A"),
+        mzml_spectrum(2, params=PROFILE + NEGATIVE),
         mzml_spectrum(3, damage="A"),
-        mzml_spectrum(4).replace("MS:1000523", "MS:1002312"),
+        mzml_spectrum(4).replace(FLOAT64, FLOAT64 + numpress),
         mzml_spectrum(5, n_peaks=0),
-        mzml_spectrum(6, level=3),
+        mzml_spectrum(6, level=3, damage="A"),
         mzml_spectrum(7),
     ]
     whole = mzml(*spectra)
@@ -377,6 +386,99 @@ def test_mzml_with_faults(tmp_path: Path) -> None:
     assert outline(read(tmp_path, cut))[4:] == [("after spectrum 6", "file truncated", "file:5")]
     broken = whole.replace('<spectrum id="scan=5">', "<<spectrum>")
     assert outline(read(tmp_path, broken))[3:] == [("after spectrum 4", "XML not well-formed", "file:4")]
+
+
+def zipped(values: list[float], *, cut: int = 0) -> str:
+    data = zlib.compress(np.array(values, "<f8").tobytes())
+    return f"<binary>{base64.b64encode(data[: len(data) - cut]).decode()}</binary>"
+
+
+def test_mzml_arrays_that_are_not_what_they_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("specsearch.spectra.readers.pyteomics_xml._MAX_ARRAY_BYTES", 1000)
+    plain = mzml_spectrum(1)
+    packed = plain.replace(FLOAT64, FLOAT64 + ZLIB)
+    damaged = [
+        plain.replace("<binary>", "<binary>!!!!"),
+        plain.replace(FLOAT64, ""),
+        packed,
+        re.sub("<binary>.*?</binary>", zipped([100.0, 101.0], cut=3), packed),
+        re.sub("<binary>.*?</binary>", zipped([100.0] * 126), packed),
+    ]
+    good = [
+        plain.replace("<binary>", "<binary>\n "),
+        re.sub("<binary>.*?</binary>", zipped([100.0, 101.0]), packed),
+    ]
+    records = read(tmp_path, mzml(*damaged, *good))
+    reasons = [record.reason for record in records if isinstance(record, Skipped)]
+    assert reasons == ["peak array damaged"] * len(damaged)
+    assert outline(records[-2:]) == [("file:scan=1",)] * 2
+
+
+def test_mzml_that_is_not_understood_costs_one_spectrum(tmp_path: Path) -> None:
+    nameless = '<cvParam accession="MS:1000129"/>'
+    lost = '<referenceableParamGroupRef ref="lost"/>'
+    charge = term("MS:1000041", "charge state", "two")
+    text = mzml(
+        mzml_spectrum(1, params=nameless), mzml_spectrum(2, params=lost), mzml_spectrum(3, params=charge)
+    )
+    records = read(tmp_path, text)
+    assert outline(records) == [
+        ("spectrum 1", "record not understood", "file:scan=1"),
+        ("file:scan=2",),
+        ("file:scan=3",),
+    ]
+    assert isinstance(records[2], Spectrum)
+    assert records[2].notes == ("charge not understood: two",)
+
+
+def test_mzml_values_stay_as_written(tmp_path: Path) -> None:
+    params = term("MS:1000796", "spectrum title", "007") + term("MS:1000042", "peak intensity", "1.50e3")
+    spectrum = only(read(tmp_path, mzml(mzml_spectrum(1, params=params))))
+    assert spectrum.metadata["title"] == "007"
+    assert spectrum.metadata["precursor_intensity"] == "1.50e3"
+
+
+def scan(number: int, *, level: int = 2, inside: str = "", damage: str = "", attributes: str = "") -> str:
+    text = base64.b64encode(np.array([100, 1, 101, 2], ">f4").tobytes()).decode() + damage
+    return (
+        f'<scan num="{number}" msLevel="{level}" polarity="-" retentionTime="PT1M30.5S">'
+        f'<precursorMz precursorCharge="1">250.5</precursorMz><peaks {attributes}>{text}</peaks>'
+        f"{inside}</scan>"
+    )
+
+
+def test_mzxml_with_faults(tmp_path: Path) -> None:
+    odd = base64.b64encode(bytes(4)).decode()
+    whole = "".join(
+        [
+            '<mzXML><msRun><dataProcessing centroided="1"/><dataProcessing centroided="0"/>',
+            scan(9, level=1, damage="A", inside=scan(2) + scan(3, damage="A")),
+            scan(4, attributes='contentType="TOF"'),
+            scan(5, damage=odd),
+            scan(6).replace("250.5", "two hundred"),
+            '<scan num="7" msLevel="2"><peaks precision="32"/></scan><scan num="8" msLevel="2"/>',
+            scan(2, attributes='precision="32" byteOrder="network"'),
+            "</msRun></mzXML>",
+        ]
+    )
+    records = read(tmp_path, whole)
+    assert outline(records) == [
+        ("file:scan=2",),
+        ("scan 3", "peak array damaged", "file:scan=3"),
+        ("scan 4", "peak encoding not supported", "file:scan=4"),
+        ("scan 5", "peak array damaged", "file:scan=5"),
+        ("scan 6", "precursor m/z not a number", "file:scan=6"),
+        ("scan 7", "no peaks", "file:scan=7"),
+        ("scan 8", "no peaks", "file:scan=8"),
+        ("file:scan=2",),
+    ]
+    first = records[0]
+    assert isinstance(first, Spectrum)
+    assert first.notes == ("profile mode: peaks were not centroided",)
+    assert (first.precursor_mz, first.charge, first.metadata["retention_time"]) == (250.5, -1, "90.5")
+    assert (first.mz.tolist(), first.intensity.tolist()) == ([100, 101], [1, 2])
+    cut = whole[: whole.index('<scan num="7"')]
+    assert outline(read(tmp_path, cut))[5:] == [("after scan 6", "file truncated", "file:6")]
 
 
 def test_mzml_of_a_million_peaks_is_skipped_and_a_hundred_thousand_are_fine(tmp_path: Path) -> None:
@@ -409,8 +511,8 @@ def test_xml_with_entities_is_refused(tmp_path: Path, head: str) -> None:
 
 def test_mzml_parameters_by_reference(tmp_path: Path) -> None:
     groups = (
-        '<referenceableParamGroupList><referenceableParamGroup id="g"><cvParam accession="MS:1000129"/>'
-        '<cvParam accession="MS:1000128"/></referenceableParamGroup></referenceableParamGroupList>'
+        f'<referenceableParamGroupList><referenceableParamGroup id="g">{NEGATIVE}{PROFILE}'
+        "</referenceableParamGroup></referenceableParamGroupList>"
     )
     text = mzml(mzml_spectrum(1, params='<referenceableParamGroupRef ref="g"/>'))
     spectrum = only(read(tmp_path, text.replace("<mzML>", f"<mzML>{groups}")))

@@ -145,7 +145,10 @@ def test_each_score_stands_in_its_own_column(libraries: list[Collection]) -> Non
             theirs = [clean(ALPHA[place], RESCORING_RECIPE)]
             assert hit.entropy_similarity == pytest.approx(entropy_similarity(own, theirs)[0], abs=1e-3)
             score, n_matched = modified_cosine(own, theirs)
-            assert (hit.modified_cosine, hit.matched_peaks) == (pytest.approx(score[0], abs=1e-3), n_matched[0])
+            assert (hit.modified_cosine, hit.matched_peaks) == (
+                pytest.approx(score[0], abs=1e-3),
+                n_matched[0],
+            )
             true = ALPHA[place].precursor_mz
             if query.precursor_mz is None or true is None:
                 assert hit.mass_error_ppm is None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from specsearch.cli.settings import ModelAt, StoreAt, model_options, store_option
+from specsearch.errors import InputFileError
 
 if TYPE_CHECKING:
     from ingest.summary import Summary
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     "--report",
     "report_path",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write every skipped record to a file: .csv, .tsv, .jsonl or .parquet.",
+    help="Write every skipped record and file to a table: .csv, .tsv, .jsonl or .parquet.",
 )
 @store_option
 @model_options
@@ -56,6 +57,10 @@ def index(
     show_summary(summary)
     if report_path is not None:
         _write_report(report_path, summary)
+    if not summary.n_read:
+        raise InputFileError(
+            "No MS/MS spectrum was read.", "A file of MS1 scans alone holds none; name others."
+        )
 
 
 def index_into(
@@ -86,6 +91,7 @@ def show_summary(summary: Summary) -> None:
         ("read", summary.n_read),
         ("indexed", summary.n_indexed),
         ("skipped", len(summary.skipped)),
+        ("files passed over", len(summary.passed_over)),
         ("repeat another's peaks (SPLASH)", summary.n_duplicates),
         (f"in library {summary.library!r} now", summary.n_in_library),
     ]
@@ -107,6 +113,6 @@ def _write_report(path: Path, summary: Summary) -> None:
     from specsearch.report.formats import format_of, write_rows
     from specsearch.report.rows import SKIPPED_COLUMNS, skipped_row
 
-    rows = (skipped_row(skipped) for skipped in summary.skipped)
+    rows = (skipped_row(skipped) for skipped in summary.complaints)
     n_rows = write_rows(path, rows, SKIPPED_COLUMNS, format_of(path))
-    say(f"{n_rows:,} skipped records are in {path}.")
+    say(f"{n_rows:,} complaints are in {path}.")

@@ -42,7 +42,10 @@ def libraries(store: StoreAt, model_path: Path | None, key_map_path: Path | None
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @store_option
 def drop(name: str, yes: bool, store: StoreAt) -> None:
-    """Remove the library NAME with all its spectra, for example to index it again with another model."""
+    """Remove the library NAME.
+
+    For example to index it again with another model: nothing of it is kept, so keep your files.
+    """
     from specsearch.cli.screen import say
 
     with store.open() as opened:

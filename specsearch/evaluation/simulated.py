@@ -126,7 +126,8 @@ def with_noise(spectrum: Spectrum) -> Spectrum:
 def _ions(molecule: Chem.Mol, energy: float) -> dict[float, float]:
     """Abundance of each ion by m/z; ions of the same composition are one."""
     symbols = [atom.GetSymbol() for atom in molecule.GetAtoms()]
-    mass = [ATOM_MASSES[a.GetSymbol()] + a.GetTotalNumHs() * HYDROGEN_MASS for a in molecule.GetAtoms()]
+    n_hydrogens = [atom.GetTotalNumHs() for atom in molecule.GetAtoms()]
+    mass = [ATOM_MASSES[s] + n * HYDROGEN_MASS for s, n in zip(symbols, n_hydrogens, strict=True)]
     n_holders = sum(symbol in _PROTON_HOLDERS for symbol in symbols)
     ions = {round(sum(mass) + HYDROGEN_MASS - ELECTRON_MASS, 6): 1.0}
     ends = [(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()) for bond in molecule.GetBonds()]
@@ -141,7 +142,7 @@ def _ions(molecule: Chem.Mol, energy: float) -> dict[float, float]:
             abundance = strength * energy ** len(bonds) * held / n_holders
             for extra, weight in zip((1 - n_broken, 3 - n_broken), _HYDROGEN_WEIGHTS, strict=True):
                 mz = round(sum(mass[a] for a in piece) + extra * HYDROGEN_MASS - ELECTRON_MASS, 6)
-                if mz >= _LOWEST_MZ:
+                if mz >= _LOWEST_MZ and sum(n_hydrogens[a] for a in piece) + extra >= 0:
                     ions[mz] = ions.get(mz, 0.0) + weight * abundance
     return ions
 

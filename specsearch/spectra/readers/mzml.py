@@ -1,44 +1,42 @@
-"""mzML 1.1 (HUPO-PSI), MS2 spectra only; terms are read by their accession in the PSI-MS vocabulary.
-
-lxml reads the elements themselves: one damaged spectrum then costs that spectrum, not the rest of the file.
-"""
+"""mzML 1.1 (HUPO-PSI), MS2 spectra only; terms are read by their accession in the PSI-MS vocabulary."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, ClassVar
 
 import numpy as np
 from lxml import etree
 from numpy.typing import NDArray
 
 from specsearch.errors import InvalidSpectrum, Skipped
+from specsearch.spectra.readers.pyteomics_xml import (
+    FAULT,
+    PROFILE_NOTE,
+    OneByOne,
+    decoded,
+    entries,
+    looks_like_profile,
+)
 from specsearch.spectra.readers.record import Record, admit, file_stem
-from specsearch.spectra.readers.xml_stream import PROFILE_NOTE, decode_array, elements, looks_like_profile
 from specsearch.spectra.spectrum import Spectrum
 
-_ELEMENTS = ("spectrum", "referenceableParamGroup", "chromatogram", "offset")
+from pyteomics import mzml  # isort: skip  # after `pyteomics_xml`, where its import is kept quiet
+from pyteomics.auxiliary import cvquery, cvstr, unitstr  # isort: skip
+
 _MS_LEVEL, _PROFILE, _START_TIME, _MINUTE = "MS:1000511", "MS:1000128", "MS:1000016", "UO:0000031"
-_MZ_ARRAY, _INTENSITY_ARRAY, _ZLIB = "MS:1000514", "MS:1000515", "MS:1000574"
-_DTYPES: dict[str, np.dtype] = {
-    "MS:1000521": np.dtype("<f4"),
-    "MS:1000523": np.dtype("<f8"),
-    "MS:1000519": np.dtype("<i4"),
-    "MS:1000522": np.dtype("<i8"),
-}
-_UNSUPPORTED = {
-    **dict.fromkeys(("MS:1002312", "MS:1002313", "MS:1002314"), "MS-Numpress"),
-    **dict.fromkeys(("MS:1002746", "MS:1002747", "MS:1002748"), "MS-Numpress with zlib"),
-}
+_MZ_ARRAY, _INTENSITY_ARRAY = "MS:1000514", "MS:1000515"
+_NUMBER_TYPES = (np.float32, np.float64, np.int32, np.int64)
+_PRECURSOR_MZ, _ISOLATION_TARGET_MZ = "MS:1000744", "MS:1000827"
 _VALUE_FIELDS = {
-    "MS:1000744": "precursor_mz",
+    _PRECURSOR_MZ: "precursor_mz",
+    _ISOLATION_TARGET_MZ: "isolation_window_target_mz",
     "MS:1000042": "precursor_intensity",
     "MS:1000041": "charge",
     "MS:1000045": "collision_energy",
     "MS:1000512": "filter_string",
     "MS:1000796": "title",
-    "MS:1000827": "isolation_window_target_mz",
 }
 _CONSTANT_FIELDS = {
     "MS:1000130": ("ionmode", "positive"),
@@ -51,9 +49,6 @@ _CONSTANT_FIELDS = {
     "MS:1003246": ("fragmentation", "UVPD"),
 }
 
-Params: TypeAlias = dict[str, etree._Element]
-"""Terms of an element and below, by accession; the first of each."""
-
 
 def read_mzml(path: Path) -> Iterator[Spectrum | Skipped]:
     """Read the MS2 spectra of a file, gzipped or not; other levels are passed over.
@@ -63,97 +58,91 @@ def read_mzml(path: Path) -> Iterator[Spectrum | Skipped]:
     return admit(_records(path), path)
 
 
+class _Reader(OneByOne, mzml.MzML):
+    """Values stay the text they are in the file: title ``007`` is no number."""
+
+    _default_schema: ClassVar[dict] = {"lists": mzml.MzML._default_schema["lists"]}
+
+    def _param_value(self, attributes: Mapping[str, str]) -> unitstr:
+        return unitstr(attributes.get("value", ""), attributes.get("unitAccession"))
+
+    def _retrieve_param_group(self, ref_name: str) -> list:
+        try:
+            return super()._retrieve_param_group(ref_name)
+        except (KeyError, etree.XMLSyntaxError):  # a reference to nothing says nothing
+            return []
+
+
 def _records(path: Path) -> Iterator[Record]:
-    groups: dict[str, list[etree._Element]] = {}
     n_spectra = 0
     try:
-        for element in elements(path, _ELEMENTS):
-            name = etree.QName(element).localname
-            if name == "referenceableParamGroup":
-                groups[element.get("id", "")] = [_detached(param) for param in element.iter("{*}cvParam")]
-            elif name == "spectrum":
-                n_spectra += 1
-                params = _params(element, groups)
-                if _ms_level(element, params) == "2":
-                    yield _record(element, params, groups, f"spectrum {n_spectra}", file_stem(path))
+        # Any `cv` will do, as `_param_value` asks none; without one, pyteomics downloads the vocabulary.
+        for n_spectra, entry in enumerate(entries(path, _Reader, cv={}), 1):
+            if FAULT in entry or _ms_level(entry) == "2":
+                yield _record(entry, f"spectrum {n_spectra}", file_stem(path))
     except InvalidSpectrum as fault:
         yield Record(f"after spectrum {n_spectra}", fault=fault)
 
 
-def _detached(param: etree._Element) -> etree._Element:
-    """A copy that outlives its parent."""
-    return etree.Element(param.tag, dict(param.attrib))
+def _has(entry: dict[str, Any], accession: str) -> bool:
+    return cvquery(entry, accession) is not None
 
 
-def _params(element: etree._Element, groups: dict[str, list[etree._Element]]) -> Params:
-    params: Params = {}
-    for param in element.iter("{*}cvParam", "{*}referenceableParamGroupRef"):
-        for term in groups.get(param.get("ref", ""), [param]):
-            params.setdefault(term.get("accession", ""), term)
-    return params
+def _term(entry: dict[str, Any], accession: str) -> str:
+    """The value of a term, the first of several; ``""`` where there is none."""
+    found = cvquery(entry, accession)
+    value = found[0] if isinstance(found, list) else found
+    return "" if value is None or isinstance(value, cvstr) else value  # cvstr: a term's name, for want of one
 
 
-def _ms_level(element: etree._Element, params: Params) -> str:
+def _ms_level(entry: dict[str, Any]) -> str:
     """The level as written; where it is not, a spectrum with a precursor is an MS2 spectrum."""
-    if _MS_LEVEL in params:
-        return params[_MS_LEVEL].get("value", "")
-    return "" if element.find("{*}precursorList") is None else "2"
+    if _has(entry, _MS_LEVEL):
+        return str(_term(entry, _MS_LEVEL))
+    return "2" if "precursorList" in entry else ""
 
 
-def _record(
-    element: etree._Element, params: Params, groups: dict[str, list[etree._Element]], position: str, stem: str
-) -> Record:
-    fields = _fields(element, params, stem)
+def _record(entry: dict[str, Any], position: str, stem: str) -> Record:
+    fields = _fields(entry, stem)
     try:
-        mz, intensity = _peaks(element, groups)
+        mz, intensity = _peaks(entry)
     except InvalidSpectrum as fault:
         return Record(position, fields, fault=fault)
-    is_profile = _PROFILE in params or looks_like_profile(intensity)
+    is_profile = _has(entry, _PROFILE) or looks_like_profile(intensity)
     return Record(position, fields, mz, intensity, notes=(PROFILE_NOTE,) if is_profile else ())
 
 
-def _fields(element: etree._Element, params: Params, stem: str) -> list[tuple[str, str]]:
-    native_id = element.get("id", "")
+def _fields(entry: dict[str, Any], stem: str) -> list[tuple[str, str]]:
+    native_id = entry.get("id", "")
     scan = native_id.rpartition("scan=")[2] if "scan=" in native_id else ""
     fields = [("spectrum_id", f"{stem}:{'scan=' + scan if scan else native_id}"), ("native_id", native_id)]
     fields += [("scans", scan), ("ms_level", "2"), ("file_name", stem)]
-    for accession, param in params.items():
-        if accession in _VALUE_FIELDS:
-            fields.append((_VALUE_FIELDS[accession], param.get("value", "")))
-        elif accession in _CONSTANT_FIELDS:
-            fields.append(_CONSTANT_FIELDS[accession])
-    if "MS:1000744" not in params and "MS:1000827" in params:
-        fields.append(("precursor_mz", params["MS:1000827"].get("value", "")))
-    return [*fields, ("retention_time", _seconds(params.get(_START_TIME)))]
+    fields += [(name, _term(entry, accession)) for accession, name in _VALUE_FIELDS.items()]
+    fields += [field for term, field in _CONSTANT_FIELDS.items() if _has(entry, term)]
+    if not _has(entry, _PRECURSOR_MZ):
+        fields.append(("precursor_mz", _term(entry, _ISOLATION_TARGET_MZ)))
+    return [*fields, ("retention_time", _seconds(_term(entry, _START_TIME)))]
 
 
-def _seconds(param: etree._Element | None) -> str:
+def _seconds(time: str) -> str:
     """Retention time in seconds, whatever its unit in the file."""
-    if param is None:
-        return ""
-    value = param.get("value", "")
     try:
-        return f"{float(value) * 60:.10g}" if param.get("unitAccession") == _MINUTE else value
+        return f"{float(time) * 60:.10g}" if getattr(time, "unit_info", None) == _MINUTE else time
     except ValueError:
-        return value
+        return time
 
 
-def _peaks(element: etree._Element, groups: dict[str, list[etree._Element]]) -> tuple[NDArray, NDArray]:
-    arrays: dict[str, NDArray] = {}
-    for binary in element.iter("{*}binaryDataArray"):
-        params = _params(binary, groups)
-        for kind in (_MZ_ARRAY, _INTENSITY_ARRAY):
-            if kind in params:
-                arrays[kind] = _array(binary, params)
-    empty = np.empty(0)
-    return arrays.get(_MZ_ARRAY, empty), arrays.get(_INTENSITY_ARRAY, empty)
-
-
-def _array(binary: etree._Element, params: Params) -> NDArray:
-    unsupported = next((_UNSUPPORTED[accession] for accession in params if accession in _UNSUPPORTED), "")
+def _peaks(entry: dict[str, Any]) -> tuple[NDArray, NDArray]:
+    if FAULT in entry:
+        raise entry[FAULT]
+    # pyteomics takes the word for a compression it can undo out of the entry, and reads on over any other.
+    unsupported = next((key for key in entry if isinstance(key, cvstr) and key.endswith("compression")), "")
     if unsupported:
         raise InvalidSpectrum("compression not supported", f"{unsupported}: convert with zlib instead")
-    dtype = next((_DTYPES[accession] for accession in params if accession in _DTYPES), None)
-    if dtype is None:
+    return _array(cvquery(entry, _MZ_ARRAY)), _array(cvquery(entry, _INTENSITY_ARRAY))
+
+
+def _array(record: Any) -> NDArray:
+    if record is not None and record.dtype not in _NUMBER_TYPES:
         raise InvalidSpectrum("peak array damaged", "no number type given")
-    return decode_array(binary.findtext("{*}binary"), dtype, is_zlib=_ZLIB in params)
+    return decoded(record)

@@ -1,0 +1,383 @@
+"""Training: what it learns from, that it repeats and resumes exactly, and that it learns."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from rdkit import Chem
+from rdkit.Chem.Descriptors import ExactMolWt
+from samples import TINY, examples, network, weights_equal
+from sklearn.decomposition import KernelPCA
+
+from specsearch.chemistry.adducts import parse_adduct
+from specsearch.encoder.checkpoint import Card, load_checkpoint
+from specsearch.encoder.tokens import TokenInput, collate
+from specsearch.encoder.training import train as training
+from specsearch.encoder.training.augment import Augmentation, augment
+from specsearch.encoder.training.examples import (
+    Examples,
+    MoleculeSampler,
+    collect_examples,
+    is_clean,
+    require_disjoint,
+)
+from specsearch.encoder.training.objective import Objective, Weights, structure_space
+from specsearch.encoder.training.train import Recipe, Run
+from specsearch.encoder.training.validation import states, validate
+from specsearch.errors import Skipped, TrainingError
+from specsearch.spectra.cleaning import Peaks
+from specsearch.spectra.spectrum import Spectrum
+
+TRAIN, VAL = examples(24), examples(8, seed=1, first=100)
+FAST = Recipe(TINY, n_steps=12, warmup_steps=2, n_molecules=8, learning_rate=3e-3, validate_every=4)
+
+
+def annotated(smiles: str, adduct: str = "[M+H]+", error_ppm: float = 0.0, **changed: object) -> Spectrum:
+    molecule = Chem.MolFromSmiles(smiles)
+    mass = ExactMolWt(molecule)
+    metadata = {
+        "smiles": smiles,
+        "inchikey": Chem.MolToInchiKey(molecule),
+        "exact_mass": f"{mass:.5f}",
+        "split": "train",
+    }
+    parsed = parse_adduct(adduct)
+    precursor = parsed.precursor_mz(mass) * (1 + error_ppm * 1e-6)
+    known = {"precursor_mz": precursor, "adduct": adduct, "charge": parsed.charge, "metadata": metadata}
+    return Spectrum.checked([50.0, 60.0, 70.0], [1.0, 0.5, 0.2], **(known | changed))  # type: ignore[arg-type]
+
+
+ETHANOL, CAFFEINE = "CCO", "CN1C=NC2=C1C(=O)N(C(=O)N2C)C"
+
+
+def test_only_clean_spectra_of_the_split_are_collected() -> None:
+    good = annotated(CAFFEINE)
+    records = [
+        good,
+        annotated(CAFFEINE, "[M-H]-", error_ppm=-19),
+        annotated(ETHANOL, error_ppm=19),
+        annotated(CAFFEINE, error_ppm=21),
+        annotated(CAFFEINE, adduct="[M+H]+", precursor_mz=None),
+        replace(good, adduct=None),
+        replace(good, adduct="[M+Xyz]+"),
+        Spectrum.checked(
+            [50.0, 60.0], [1, 1], adduct="[M+H]+", precursor_mz=195.0877, metadata=good.metadata
+        ),
+        replace(good, metadata={**good.metadata, "split": "test"}),
+        replace(good, metadata={k: v for k, v in good.metadata.items() if k != "exact_mass"}),
+        replace(good, metadata={k: v for k, v in good.metadata.items() if k != "smiles"}),
+        replace(good, metadata={k: v for k, v in good.metadata.items() if k != "inchikey"}),
+        Skipped("file", "record 3", "no peaks"),
+    ]
+    found = collect_examples(records, "train")
+    assert found.inchikey14 == ["LFQSCWFLJHTTHZ", "RYYVLZVUVIJVGH"]  # ethanol, caffeine
+    assert [found.inchikey14[m] for m in found.molecule] == [
+        "RYYVLZVUVIJVGH",
+        "RYYVLZVUVIJVGH",
+        "LFQSCWFLJHTTHZ",
+    ]
+    assert found.positive.tolist() == [True, False, True]
+    assert found.exact_mass.tolist() == pytest.approx([46.04186, 194.08038], abs=1e-4)
+    assert [rows.tolist() for rows in found.spectra_of()] == [[2], [0, 1]]
+    with pytest.raises(TrainingError, match="'val'"):
+        collect_examples(records, "val")
+
+
+@pytest.mark.parametrize(("error_ppm", "clean"), [(-20.5, False), (-19.5, True), (19.5, True), (20.5, False)])
+def test_the_limit_of_the_mass_error(error_ppm: float, clean: bool) -> None:
+    assert is_clean(annotated(CAFFEINE, "[M+Na]+", error_ppm)) is clean
+
+
+def test_splits_that_share_a_molecule_are_refused(tmp_path: Path) -> None:
+    require_disjoint(TRAIN, VAL, examples(3, first=500))
+    leaking = examples(3, first=23)
+    with pytest.raises(TrainingError, match="share 1 molecules, for example MOLECULE000023"):
+        require_disjoint(TRAIN, VAL, leaking)
+    with pytest.raises(TrainingError, match="share"):
+        Run(tmp_path, FAST, TRAIN, leaking, Card())
+
+
+def test_batches_depend_on_seed_and_step_alone() -> None:
+    one, other = MoleculeSampler(TRAIN, 8, seed=5), MoleculeSampler(TRAIN, 8, seed=5)
+    drawn = [one.draw(step)[0].tolist() for step in range(6)]
+    assert [other.draw(step)[0].tolist() for step in reversed(range(6))] == drawn[::-1]
+    assert len({tuple(rows) for rows in drawn}) == 6
+    assert MoleculeSampler(TRAIN, 8, seed=6).draw(0)[0].tolist() != drawn[0]
+    assert one.draw(3)[1].random() == other.draw(3)[1].random()
+
+
+def test_batches_hold_two_spectra_of_each_molecule() -> None:
+    single = examples(12, per_molecule=1)
+    for material in (TRAIN, single):
+        sampler = MoleculeSampler(material, 8, seed=0)
+        for step in range(20):
+            rows, _ = sampler.draw(step)
+            pairs = rows.reshape(-1, 2)
+            molecules = material.molecule[pairs]
+            assert (molecules[:, 0] == molecules[:, 1]).all()
+            assert len(set(molecules[:, 0])) == len(molecules) >= 4
+            assert ((pairs[:, 0] == pairs[:, 1]) == (material is single)).all()
+
+
+def test_every_molecule_is_drawn_and_neighbours_in_mass_with_it() -> None:
+    material = examples(400, per_molecule=1)
+    sampler = MoleculeSampler(material, 16, seed=1)
+    drawn = [np.unique(material.molecule[sampler.draw(step)[0]]) for step in range(200)]
+    assert len(np.unique(np.concatenate(drawn))) == 400
+    nearest = [np.diff(np.sort(material.exact_mass[m])).min() for m in drawn]
+    assert np.median(nearest) <= 4  # of 16 molecules drawn out of 400 at random: further apart
+    close = np.mean([(np.diff(np.sort(material.exact_mass[m])) <= 4).sum() for m in drawn])
+    assert close >= 6
+
+
+def tanimoto(a: np.ndarray, b: np.ndarray) -> float:
+    left, right = set(np.flatnonzero(a)), set(np.flatnonzero(b))
+    return len(left & right) / len(left | right)
+
+
+def test_places_of_molecules_are_kernel_pca_of_their_tanimoto() -> None:
+    bits = TRAIN.fingerprints
+    places, similarity = structure_space(bits, 10)
+    by_hand = np.array([[tanimoto(a, b) for b in bits] for a in bits])
+    np.testing.assert_allclose(similarity, by_hand, atol=1e-6)
+    reference = KernelPCA(10, kernel="precomputed", eigen_solver="dense").fit_transform(by_hand)
+    reference /= np.linalg.norm(reference, axis=1, keepdims=True)
+    np.testing.assert_allclose(places @ places.T, reference @ reference.T, atol=1e-4)
+
+
+def test_with_room_for_all_dot_products_are_the_centred_kernel() -> None:
+    bits = TRAIN.fingerprints
+    places, similarity = structure_space(bits, 64)
+    n = len(bits)
+    centring = np.eye(n) - np.ones((n, n)) / n
+    kernel = centring @ similarity.astype(float) @ centring
+    scale = np.sqrt(np.diag(kernel))
+    np.testing.assert_allclose(places @ places.T, kernel / np.outer(scale, scale), atol=1e-4)
+    assert not places[:, n:].any()
+    np.testing.assert_allclose(np.linalg.norm(places, axis=1), 1.0, atol=1e-5)
+
+
+def test_losses_by_hand() -> None:
+    made, weights = network(), Weights(structure=0.7, fingerprint=2.0, projection=0.3, ssl=0.1)
+    molecule = torch.tensor([3, 3, 5, 5, 9, 9])
+    torch.manual_seed(0)
+    state = torch.randn(6, TINY.hidden)
+    with torch.no_grad():
+        losses = Objective(TRAIN.fingerprints, TINY.hidden, weights)(made, state, molecule)
+        embedding = made.embed(state).double().numpy()
+        z = made.ssl(state).double().numpy()
+        logits = made.fingerprint(state).double().numpy()
+        query = made.project_query(state).double().numpy()
+        target = made.project_target(torch.from_numpy(TRAIN.fingerprints[[3, 5, 9]]).float()).double().numpy()
+    places, similarity = structure_space(TRAIN.fingerprints, TINY.hidden)
+
+    def softmax(x: np.ndarray) -> np.ndarray:
+        raised = np.exp(x - x.max())
+        return raised / raised.sum()
+
+    rows = molecule.tolist()
+    structure = [
+        -(softmax(similarity[m] / 0.06) * np.log(softmax(places @ e / 0.08))).sum()
+        for m, e in zip(rows, embedding, strict=True)
+    ]
+    p, truth = 1 / (1 + np.exp(-logits)), TRAIN.fingerprints[rows]
+    fingerprint = -(truth * np.log(p) + (1 - truth) * np.log(1 - p))
+    projection = [-np.log(softmax(target @ q / 0.07)[i // 2]) for i, q in enumerate(query)]
+    z /= np.linalg.norm(z, axis=1, keepdims=True)
+    ssl = []
+    for i in range(6):
+        others = [j for j in range(6) if j != i]
+        ssl.append(-np.log(softmax(z[others] @ z[i] / 0.1)[others.index(i ^ 1)]))
+    expected = {
+        "structure": 0.7 * np.mean(structure),
+        "fingerprint": 2.0 * fingerprint.mean(),
+        "projection": 0.3 * np.mean(projection),
+        "ssl": 0.1 * np.mean(ssl),
+    }
+    expected["total"] = sum(expected.values())
+    assert {name: float(value) for name, value in losses.items()} == pytest.approx(expected, rel=1e-4)
+
+
+def test_augmentation_disturbs_and_keeps_the_base_peak() -> None:
+    rng = np.random.default_rng(0)
+    mz = np.sort(rng.uniform(50, 500, 100))
+    intensity = rng.uniform(0.01, 0.9, 100)
+    intensity[40] = 1.0
+    item = TokenInput(Peaks(mz, intensity, 600.0), -1)
+    how = Augmentation(peak_dropout=0.5, precursor_dropout=0.3, charge_dropout=0.3)
+    views = [augment(item, how, np.random.default_rng(seed)) for seed in range(200)]
+    for view in views:
+        assert np.abs(view.peaks.mz / mz[40] - 1).min() < 30e-6
+        assert view.peaks.intensity.max() == 1.0
+        assert (view.peaks.intensity > 0).all()
+        assert view.peaks.precursor_mz in (None, 600.0)
+        assert view.charge_sign in (0, -1)
+        assert 1 <= len(view.peaks.mz) <= how.max_peaks
+    assert np.mean([len(v.peaks.mz) for v in views]) == pytest.approx(63 / 2, abs=2)
+    assert np.mean([v.peaks.precursor_mz is None for v in views]) == pytest.approx(0.3, abs=0.1)
+    assert np.mean([v.charge_sign == 0 for v in views]) == pytest.approx(0.3, abs=0.1)
+    still = Augmentation(0.0, 0.0, 0.0, 0.0, 0.0, 100)
+    same = augment(item, still, rng)
+    np.testing.assert_array_equal((same.peaks.mz, same.peaks.intensity), (mz, intensity))
+
+
+def test_states_come_back_in_order() -> None:
+    made = network()
+    inputs = [TRAIN.inputs[i] for i in np.random.default_rng(0).permutation(70)]
+    with torch.inference_mode():
+        alone = torch.cat([made(collate([item])) for item in inputs])
+    torch.testing.assert_close(states(made, inputs), alone, atol=1e-5, rtol=0)
+
+
+def test_validation_by_hand() -> None:
+    made = network()
+    queries = replace(VAL, positive=np.arange(24) % 3 != 1)
+    library = replace(examples(10, per_molecule=1, seed=4), positive=np.arange(10) % 2 == 0)
+    with torch.inference_mode():
+        q = [made.embed(made(collate([item])))[0].numpy() for item in queries.inputs]
+        found = [made.embed(made(collate([item])))[0].numpy() for item in library.inputs]
+        bits = [torch.sigmoid(made.fingerprint(made(collate([i]))))[0].numpy() for i in queries.inputs]
+    analogue, partner, cosine = [[] for _ in range(8)], [[] for _ in range(8)], [[] for _ in range(8)]
+    for i, own in enumerate(queries.molecule):
+        truth = queries.fingerprints[own].astype(float)
+        allowed = [j for j in range(10) if library.positive[j] == queries.positive[i]]
+        best = max(allowed, key=lambda j: q[i] @ found[j])  # noqa: B023
+        analogue[own].append(tanimoto(truth, library.fingerprints[best]))
+        nearest = max((j for j in range(24) if j != i), key=lambda j: q[i] @ q[j])  # noqa: B023
+        partner[own].append(queries.molecule[nearest] == own)
+        cosine[own].append(bits[i] @ truth / np.linalg.norm(bits[i]) / np.linalg.norm(truth))
+    figures = validate(made, queries, library)
+    assert figures["analogue"] == pytest.approx(np.mean([np.mean(values) for values in analogue]))
+    assert figures["partner"] == pytest.approx(np.mean([np.mean(values) for values in partner]))
+    assert figures["fingerprint_cosine"] == pytest.approx(np.mean([np.mean(v) for v in cosine]), rel=1e-5)
+    assert figures["spread"] == pytest.approx(np.std(q, axis=0, ddof=1).mean() * 32**0.5, rel=1e-4)
+
+
+def test_validation_without_a_single_pair_still_chooses(tmp_path: Path) -> None:
+    alone = examples(6, per_molecule=1, seed=1, first=100)
+    best = Run(tmp_path, replace(FAST, n_steps=2), TRAIN, alone, Card()).run()
+    assert best.exists()
+
+
+def lines(folder: Path) -> list[dict[str, float]]:
+    text = (folder / "metrics.jsonl").read_text()
+    return [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in text.splitlines()]
+
+
+def train_and_die(folder: Path, n_steps: int, at_checkpoint: bool) -> None:
+    """Train and be killed: after so many steps, or while the state is being written."""
+    torch.set_num_threads(1)
+    run = Run(folder, FAST, TRAIN, VAL, Card("tiny"))
+    if at_checkpoint:
+        training.os.replace = lambda *paths: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[assignment]
+
+    def stop(step: int, losses: dict[str, float]) -> None:
+        if step == n_steps and not at_checkpoint:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    run.run(stop)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    run = Run(tmp_path_factory.mktemp("undisturbed"), FAST, TRAIN, VAL, Card("tiny"))
+    run.run()
+    return run
+
+
+def test_training_repeats_exactly(tmp_path: Path, undisturbed: Run) -> None:
+    again = Run(tmp_path, FAST, TRAIN, VAL, Card("tiny"))
+    again.run()
+    assert weights_equal(again.network.parameters(), undisturbed.network.parameters())
+    assert weights_equal(again.average.parameters(), undisturbed.average.parameters())
+    assert lines(tmp_path) == lines(undisturbed.folder)
+    other = Run(tmp_path / "other", replace(FAST, seed=2), TRAIN, VAL, Card("tiny"))
+    other.run()
+    assert not weights_equal(other.network.parameters(), undisturbed.network.parameters())
+
+
+@pytest.mark.parametrize(("n_steps", "at_checkpoint"), [(7, False), (0, True)])
+def test_a_killed_run_resumes_to_the_same_weights(
+    tmp_path: Path, undisturbed: Run, n_steps: int, at_checkpoint: bool
+) -> None:
+    context = multiprocessing.get_context("spawn")
+    process = context.Process(target=train_and_die, args=(tmp_path, n_steps, at_checkpoint))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    resumed = Run(tmp_path, FAST, TRAIN, VAL, Card("tiny"))
+    assert resumed.step == (0 if at_checkpoint else 4)
+    resumed.run()
+    # sums may be split over threads in another way in another process
+    for a, b in zip(resumed.average.parameters(), undisturbed.average.parameters(), strict=True):
+        torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-4)
+    assert resumed.best == pytest.approx(undisturbed.best, abs=1e-6)
+
+
+def test_resuming_in_one_process_is_exact(tmp_path: Path, undisturbed: Run) -> None:
+    class Stopped(Exception):
+        pass
+
+    def stop(step: int, losses: dict[str, float]) -> None:
+        if step == 6:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        Run(tmp_path, FAST, TRAIN, VAL, Card("tiny")).run(stop)
+    resumed = Run(tmp_path, FAST, TRAIN, VAL, Card("tiny"))
+    assert resumed.step == 4
+    resumed.run()
+    assert weights_equal(resumed.network.parameters(), undisturbed.network.parameters())
+    assert weights_equal(resumed.average.parameters(), undisturbed.average.parameters())
+    assert lines(tmp_path) == lines(undisturbed.folder)
+
+
+def test_the_best_checkpoint_is_kept_and_says_where_it_comes_from(undisturbed: Run) -> None:
+    made, card = load_checkpoint(undisturbed.folder / "best.safetensors")
+    scores = {int(m["step"]): m["analogue"] + 0.5 * m["partner"] for m in lines(undisturbed.folder)}
+    assert card.training["step"] == max(scores, key=lambda step: scores[step])
+    assert card.name == "tiny"
+    assert card.training["recipe"]["n_steps"] == FAST.n_steps
+    figures = validate(made, VAL, TRAIN)
+    assert figures["analogue"] == pytest.approx(card.figures["val"]["analogue"], abs=0.02)  # float16
+
+
+def test_a_tiny_network_learns(tmp_path: Path) -> None:
+    recipe = replace(FAST, n_steps=60, validate_every=60, n_molecules=16, average=0.9)
+    before = validate(Run(tmp_path / "untrained", recipe, TRAIN, VAL, Card()).network, VAL, TRAIN)
+    losses: list[float] = []
+    run = Run(tmp_path, recipe, TRAIN, VAL, Card())
+    run.run(lambda step, parts: losses.append(parts["total"]))
+    assert np.mean(losses[-10:]) < 0.9 * np.mean(losses[:5])
+    after = validate(run.average, TRAIN, TRAIN)
+    assert after["fingerprint_cosine"] > before["fingerprint_cosine"] + 0.05
+
+
+def test_a_loss_that_is_not_finite_stops_and_leaves_the_last_state(tmp_path: Path) -> None:
+    run = Run(tmp_path, FAST, TRAIN, VAL, Card())
+
+    def poison(step: int, losses: dict[str, float]) -> None:
+        if step == 5:
+            with torch.no_grad():
+                run.network.norm.bias[0] = float("nan")
+
+    with pytest.raises(TrainingError, match="not finite at step 5"):
+        run.run(poison)
+    assert Run(tmp_path, FAST, TRAIN, VAL, Card()).step == 4
+    assert all(p.isfinite().all() for p in load_checkpoint(tmp_path / "best.safetensors")[0].parameters())
+
+
+def test_examples_for_reference() -> None:
+    """The sample maker keeps its promise: the on-bits of a fingerprint are the peaks."""
+    material: Examples = TRAIN
+    for item, molecule in zip(material.inputs, material.molecule, strict=True):
+        on = np.rint((item.peaks.mz - 50) / 5).astype(int)
+        assert on.tolist() == np.flatnonzero(material.fingerprints[molecule]).tolist()
