@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -15,6 +16,22 @@ from specsearch.encoder.tokens import token_input
 from specsearch.encoder.training.examples import Examples
 from specsearch.spectra.spectrum import Spectrum
 from specsearch.store.store import Store
+
+torch.set_num_threads(1)  # matrices this small only make threads wait for each other
+
+# New processes with the slow imports done. Nothing of the engine or of torch is in use in the server
+# they are forked from.
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(
+    [
+        "ingest.index",
+        "specsearch.encoder.training.train",
+        "specsearch.spectra.readers.mgf",
+        "specsearch.store.edge",
+        "pytest",
+        "sklearn.decomposition",
+    ]
+)
 
 TINY = EncoderConfig(
     n_fourier=4,

@@ -6,7 +6,6 @@ written, batches embedded, ...) and kills itself, without a chance to tidy up, a
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import sqlite3
@@ -16,15 +15,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from samples import BROKEN_MGF, embedder, library_state, mgf, spectra
+from samples import BROKEN_MGF, PROCESSES, embedder, library_state, mgf, spectra
 
 import ingest.index
 import ingest.plan
@@ -128,7 +125,6 @@ class Bomb:
 
 def work(folder: Path, settings: IndexSettings | None = None) -> Summary:
     """The ingest under test: three files in windows of 16, points written 5 at a time."""
-    torch.set_num_threads(1)
     ingest.index.windows = partial(windows, size=16)  # type: ignore[assignment]
     edge._UPSERT_BATCH = 5
     files = sorted((folder.parent / "files").iterdir())
@@ -141,22 +137,6 @@ def work_with_a_bomb(folder: Path, event: str, number: int, counts: Any) -> None
     bomb.install()
     work(folder, OPTIMIZE_NOW if "optimize" in event else None)
     counts.put(dict(bomb.counts))
-
-
-@pytest.fixture(scope="module")
-def processes() -> ForkServerContext:
-    """Fresh processes with the imports done; the engine must not be in use before a fork, so none here."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(
-        [
-            "ingest.index",
-            "specsearch.store.edge",
-            "specsearch.spectra.readers.mgf",
-            "specsearch.encoder.training.examples",
-            "pytest",
-        ]
-    )
-    return context
 
 
 @pytest.fixture(scope="module")
@@ -173,12 +153,10 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return base
 
 
-def run(
-    processes: ForkServerContext, folder: Path, event: str = "", number: int = 0
-) -> dict[str, int] | None:
+def run(folder: Path, event: str = "", number: int = 0) -> dict[str, int] | None:
     """Run to the end or to the bomb; the counts of a run that reached its end, None of a killed one."""
-    counts = processes.SimpleQueue()
-    process = processes.Process(target=work_with_a_bomb, args=(folder, event, number, counts), daemon=True)
+    counts = PROCESSES.SimpleQueue()
+    process = PROCESSES.Process(target=work_with_a_bomb, args=(folder, event, number, counts), daemon=True)
     process.start()
     process.join(60)
     if process.exitcode == 0:
@@ -204,16 +182,14 @@ def outcome(folder: Path) -> tuple[Any, ...]:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(processes: ForkServerContext, base: Path) -> tuple[tuple[Any, ...], dict[str, int]]:
-    counts = run(processes, base / "undisturbed")
+def undisturbed(base: Path) -> tuple[tuple[Any, ...], dict[str, int]]:
+    counts = run(base / "undisturbed")
     assert counts is not None
     return outcome(base / "undisturbed"), counts
 
 
-def require_same_end(
-    processes: ForkServerContext, folder: Path, undisturbed: tuple[tuple[Any, ...], dict[str, int]]
-) -> None:
-    assert run(processes, folder) is not None
+def require_same_end(folder: Path, undisturbed: tuple[tuple[Any, ...], dict[str, int]]) -> None:
+    assert run(folder) is not None
     points, tables = outcome(folder)
     expected_points, expected_tables = undisturbed[0]
     assert points.keys() == expected_points.keys()
@@ -256,7 +232,6 @@ def test_the_undisturbed_run_does_what_the_others_are_compared_with(
     ],
 )
 def test_killed_at_a_chosen_point(
-    processes: ForkServerContext,
     base: Path,
     undisturbed: tuple[tuple[Any, ...], dict[str, int]],
     event: str,
@@ -264,25 +239,23 @@ def test_killed_at_a_chosen_point(
 ) -> None:
     folder = base / event.replace(" ", "-")
     number = max(1, round(share * undisturbed[1][event]))
-    assert run(processes, folder, event, number) is None, "the bomb did not go off"
-    require_same_end(processes, folder, undisturbed)
+    assert run(folder, event, number) is None, "the bomb did not go off"
+    require_same_end(folder, undisturbed)
 
 
 @pytest.mark.parametrize("milliseconds", [1, 5])
 def test_killed_inside_optimize(
-    processes: ForkServerContext,
     base: Path,
     undisturbed: tuple[tuple[Any, ...], dict[str, int]],
     milliseconds: int,
 ) -> None:
     folder = base / f"optimize-{milliseconds}"
-    run(processes, folder, "inside optimize", milliseconds)
-    require_same_end(processes, folder, undisturbed)
+    run(folder, "inside optimize", milliseconds)
+    require_same_end(folder, undisturbed)
 
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_killed_again_and_again(
-    processes: ForkServerContext,
     base: Path,
     undisturbed: tuple[tuple[Any, ...], dict[str, int]],
     seed: int,
@@ -291,5 +264,5 @@ def test_killed_again_and_again(
     folder = base / f"again-{seed}"
     rng = np.random.default_rng(seed)
     for _ in range(3):
-        assert run(processes, folder, ANY, int(rng.integers(1, 0.4 * undisturbed[1][ANY]))) is None
-    require_same_end(processes, folder, undisturbed)
+        assert run(folder, ANY, int(rng.integers(1, 0.4 * undisturbed[1][ANY]))) is None
+    require_same_end(folder, undisturbed)

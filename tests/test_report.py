@@ -95,13 +95,16 @@ def test_precursor_error_is_in_ppm_near_and_in_dalton_far() -> None:
 @pytest.mark.parametrize("width", [80, 100, 140])
 def test_a_table_fits_the_screen_and_shows_names_as_they_are(width: int) -> None:
     long = answer(compound_name="[bold]x[/bold] " * 9, smiles="C" * 200, adduct="[M+H]+")
+    object.__setattr__(long.query, "precursor_mz", 1199.999)
+    object.__setattr__(long.hits[0], "mass_error_ppm", 5e6)
     stream = io.StringIO()
     Console(file=stream, width=width, markup=False).print(hits_table(long, width))
     lines = stream.getvalue().splitlines()
     assert max(map(len, lines)) <= width
     row = next(line for line in lines if line.split()[:1] == ["1"])
     assert "[bold]x" in row
-    assert all(text in row for text in ("0.900", " 3 ", "+5.0 ppm", "CCCC", "lab"))
+    assert all(text in row for text in ("0.900", " 3 ", "+1000.0000 Da", "CCCC", "lab"))
+    assert any("similarity" in line and line.endswith("library ") for line in lines)
     assert row.count("…") == 2
 
 

@@ -13,7 +13,7 @@ from specsearch.spectra.spectrum import Spectrum
 from specsearch.store.schema import Key
 
 _NEAR_PPM = 100.0
-_FIXED_WIDTH = 48  # of a hit's row without its texts: numbers and what separates the columns
+_FIXED_WIDTH = 52  # of a hit's row without its texts: numbers and what separates the columns
 _HIT_WIDTH, _STRUCTURE_WIDTH, _SHORTEST = 40, 60, 10
 
 

@@ -73,7 +73,9 @@ def validate(network: Encoder, queries: Examples, library: Examples) -> dict[str
 
 
 def _per_molecule(values: NDArray, molecule: NDArray[np.int64]) -> float:
-    """Mean over molecules of the mean over each molecule's spectra."""
+    """Mean over molecules of the mean over each molecule's spectra; 0 where there is nothing to average."""
+    if not len(values):
+        return 0.0
     sums = np.bincount(molecule, weights=values)
     counts = np.bincount(molecule)
     return float(np.mean(sums[counts > 0] / counts[counts > 0]))
