@@ -87,20 +87,22 @@ def index_files(
 
 
 def _sources(files: Sequence[Path], staging: Path, progress: Progress) -> tuple[list[Source], list[Skipped]]:
-    """The sources behind files, each content once."""
+    """The sources behind files, each content once; and the files that add nothing."""
     sources: dict[str, Source] = {}
-    repeated: list[Skipped] = []
+    passed_over: list[Skipped] = []
     for path in files:
         progress.reading(path)
         source = prepare_source(path, staging)
         if source.sha256 in sources:
             same = sources[source.sha256].path
-            repeated.append(
+            passed_over.append(
                 Skipped(str(path), "whole file", "same content as another file", detail=str(same))
             )
             continue
+        if not source.n_rows and not source.skipped:
+            passed_over.append(Skipped(str(path), "whole file", "no MS/MS spectrum in it"))
         sources[source.sha256] = source
-    return list(sources.values()), repeated
+    return list(sources.values()), passed_over
 
 
 def _opened(store: Store, library: str, embedder: Embedder) -> Collection:

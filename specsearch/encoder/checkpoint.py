@@ -162,12 +162,10 @@ def compare(network: Encoder, weights: Mapping[str, torch.Tensor]) -> list[Diffe
     expected = network.state_dict()
     differences = []
     for name in sorted(expected.keys() | weights.keys()):
-        want = _describe(expected.get(name))
-        have = weights.get(name)
-        if have is None or name not in expected or have.shape != expected[name].shape:
-            differences.append(Difference(name, want, _describe(have)))
-        elif not have.is_floating_point():
-            differences.append(Difference(name, want, _describe(have)))
+        want, have = expected.get(name), weights.get(name)
+        fits = want is not None and have is not None and have.shape == want.shape and have.is_floating_point()
+        if not fits:
+            differences.append(Difference(name, _describe(want), _describe(have)))
     return differences
 
 

@@ -115,7 +115,7 @@ def _all_devices() -> list[torch.device]:
 
 
 def _fastest_dtype(device: torch.device) -> torch.dtype:
-    """bf16 where the hardware multiplies it natively; emulated on other CPUs it is 3-4x slower than float32."""
+    """bf16 where the hardware multiplies it natively; emulated, as on other CPUs, it is 3-4x slower."""
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
     native = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()

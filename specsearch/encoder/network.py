@@ -12,7 +12,7 @@ import math
 
 import torch
 from torch import nn
-from torch.nn import functional as F  # noqa: N812 - torch's own name for it
+from torch.nn import functional as F
 
 from specsearch.encoder.config import N_PEAK_FEATURES, EncoderConfig
 from specsearch.encoder.tokens import TokenBatch

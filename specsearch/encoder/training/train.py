@@ -167,6 +167,7 @@ class Run:
             {
                 "step": self.step,
                 "best": self.best,
+                "recipe": asdict(self.recipe),
                 "network": self.network.state_dict(),
                 "average": self.average.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
@@ -177,6 +178,10 @@ class Run:
 
     def _resume(self) -> None:
         state = torch.load(self.folder / _STATE_FILE, weights_only=True)
+        if state["recipe"] != asdict(self.recipe):
+            raise TrainingError(
+                f"{self.folder} holds a run with another recipe.", "Use another folder, or the same options."
+            )
         self.step, self.best = state["step"], state["best"]
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
