@@ -335,6 +335,12 @@ def test_resuming_in_one_process_is_exact(tmp_path: Path, undisturbed: Run) -> N
     assert lines(tmp_path) == lines(undisturbed.folder)
 
 
+def test_a_run_does_not_go_on_with_another_recipe(undisturbed: Run) -> None:
+    with pytest.raises(TrainingError, match="another recipe"):
+        Run(undisturbed.folder, replace(FAST, learning_rate=1e-3), TRAIN, VAL, Card("tiny"))
+    assert Run(undisturbed.folder, FAST, TRAIN, VAL, Card("tiny")).step == FAST.n_steps
+
+
 def test_the_best_checkpoint_is_kept_and_says_where_it_comes_from(undisturbed: Run) -> None:
     made, card = load_checkpoint(undisturbed.folder / "best.safetensors")
     scores = {int(m["step"]): m["analogue"] + 0.5 * m["partner"] for m in lines(undisturbed.folder)}

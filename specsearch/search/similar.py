@@ -198,9 +198,10 @@ class SimilaritySearch:
 
     def _gather(self, collection: Collection, questions: Sequence[_Question]) -> None:
         """Candidates of every vector that counts; those that can win get all their scores, and are fused."""
-        weights = self._settings.weights.by_vector()
+        weights, top = self._settings.weights.by_vector(), self._settings.top
+        limit = max(self._settings.n_candidates, top)
         queries = [
-            (question, VectorQuery(name, vector, self._settings.n_candidates, question.filter, None, False))
+            (question, VectorQuery(name, vector, limit, question.filter, None, False))
             for question in questions
             for name, vector in question.vectors.items()
             if name in weights
@@ -209,9 +210,7 @@ class SimilaritySearch:
         for (question, query), hits in zip(queries, collection.query([q for _, q in queries]), strict=True):
             lists[id(question)][query.vector_name] = hits
         for question in questions:
-            found = find_contenders(
-                lists[id(question)], weights, self._settings.n_candidates, self._settings.top
-            )
+            found = find_contenders(lists[id(question)], weights, limit, top)
             question.candidates, question.scores = found.point_ids, found.scores
         self._complete_scores(collection, questions)
         for question in questions:
