@@ -20,6 +20,7 @@ from ingest.worker import ALREADY_THERE, DUPLICATE_SPLASH
 from specsearch.encoder.tokens import token_input
 from specsearch.errors import ContractMismatch, InputFileError
 from specsearch.spectra.spectrum import Spectrum
+from specsearch.spectra.writers import write_spectra
 from specsearch.store.points import decode_peaks, point_id
 from specsearch.store.store import Store, open_store
 from specsearch.store.vectors import sparse_vectors
@@ -186,8 +187,6 @@ def test_broken_rows_of_a_table(store: Store, tmp_path: Path) -> None:
 
 
 def test_a_table_and_its_text_give_the_same_points(store: Store, tmp_path: Path) -> None:
-    from specsearch.spectra.writers import write_spectra
-
     write_spectra(tmp_path / "a.parquet", SOME)
     summary = ingest(store, tmp_path / "a.parquet", written(tmp_path / "a.mgf", SOME))
     assert (summary.n_read, summary.n_indexed) == (80, 40)
@@ -210,6 +209,13 @@ def test_files_of_a_folder_that_hold_no_spectra(store: Store, tmp_path: Path) ->
     summary = ingest(store, folder)
     assert (summary.n_read, summary.n_indexed, summary.skipped) == (5, 5, [])
     assert [Path(item.source).name for item in summary.passed_over] == ["notes.txt"]
+
+
+def test_a_table_without_rows_is_said_to_add_nothing(store: Store, tmp_path: Path) -> None:
+    write_spectra(tmp_path / "none.parquet", [])
+    summary = ingest(store, tmp_path / "none.parquet", written(tmp_path / "a.mgf", SOME[:3]))
+    assert (summary.n_read, summary.n_indexed) == (3, 3)
+    assert [Path(item.source).name for item in summary.passed_over] == ["none.parquet"]
 
 
 def test_a_file_that_was_named_must_be_readable(store: Store, tmp_path: Path) -> None:

@@ -35,7 +35,14 @@ from specsearch.spectra.cleaning import Peaks
 from specsearch.spectra.spectrum import Spectrum
 
 TRAIN, VAL = examples(24), examples(8, seed=1, first=100)
-FAST = Recipe(TINY, n_steps=12, warmup_steps=2, n_molecules=8, learning_rate=3e-3, validate_every=4)
+FAST = Recipe(
+    replace(TINY, dropout=0.1),
+    n_steps=12,
+    warmup_steps=2,
+    n_molecules=8,
+    learning_rate=3e-3,
+    validate_every=4,
+)
 
 
 def annotated(smiles: str, adduct: str = "[M+H]+", error_ppm: float = 0.0, **changed: object) -> Spectrum:

@@ -23,9 +23,9 @@ class FusionWeights:
     embedding, peaks, losses : float
     """
 
-    embedding: float = 1.0
+    embedding: float = 0.75
     peaks: float = 1.0
-    losses: float = 1.0
+    losses: float = 0.5
 
     def by_vector(self) -> dict[str, float]:
         """Weight by vector name, the vectors of weight zero left out."""
