@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,18 @@ from specsearch.spectra.cleaning import RESCORING_RECIPE, Peaks, clean, prepare
 from specsearch.spectra.similarity import entropy_similarity, modified_cosine
 
 MATCHMS = ModifiedCosineGreedy(tolerance=0.02, intensity_power=0.5)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def matchms_as_written() -> Iterator[None]:
+    """matchms' own functions before numba compiles them, which would take longer than all pairs here."""
+    parts = ("spectrum_similarity_functions", "CosineGreedy", "ModifiedCosineGreedy")
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (import_module(f"matchms.similarity.{part}") for part in parts):
+            for name, function in list(vars(module).items()):
+                if hasattr(function, "py_func"):
+                    patch.setattr(module, name, function.py_func)
+        yield
 
 
 def random_peaks(n: int, seed: int = 0, longest: int = 60) -> list[Peaks]:

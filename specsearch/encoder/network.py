@@ -84,7 +84,15 @@ class Encoder(nn.Module):
         self.log_temperature = nn.Parameter(torch.tensor(math.log(0.07)))
 
     def forward(self, batch: TokenBatch) -> torch.Tensor:
-        """Return the pooled state of each spectrum, shape (n_spectra, hidden); not normalised."""
+        """Return the pooled state of each spectrum, shape (n_spectra, hidden); not normalised.
+
+        Raises
+        ------
+        ValueError
+            If a spectrum has more tokens than the configuration allows.
+        """
+        if batch.mask.shape[1] > self.config.max_peaks:
+            raise ValueError(f"{batch.mask.shape[1]} tokens in a spectrum, at most {self.config.max_peaks}")
         tokens = self.peaks(self.token_features(batch))
         cls = self.cls.expand(len(tokens), 1, -1)
         x = torch.cat([cls, tokens], dim=1)
