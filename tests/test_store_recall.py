@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,8 @@ import pytest
 from specsearch.spectra.spectrum import Spectrum
 from specsearch.store.embedded import EmbeddedStore
 from specsearch.store.filters import Filter
-from specsearch.store.planner import IndexSettings
-from specsearch.store.points import SparseVector, make_point
+from specsearch.store.planner import LARGE_INDEX, IndexSettings
+from specsearch.store.points import Point, SparseVector, make_point
 from specsearch.store.queries import VectorQuery
 from specsearch.store.schema import Contract
 
@@ -76,3 +77,27 @@ def clustered(
         assert collection.optimize()
         assert collection.info().n_indexed_vectors >= N_POINTS
     return store, embeddings, mz
+
+
+def test_a_large_library_gets_the_larger_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Large is ten points here; the engine's own configuration file tells which graph it was asked for."""
+    monkeypatch.setattr("specsearch.store.edge.LARGE_LIBRARY", 10)
+    rng = np.random.default_rng(3)
+    embeddings = rng.normal(size=(20, SIZE)).astype(np.float32)
+    embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
+    contract = Contract("d", "state", SIZE, "c", "s")
+    with EmbeddedStore(tmp_path) as store:
+        with store.create("lib", contract) as collection:
+            for n_points in (9, 20):
+                collection.upsert([_point(i, embedding) for i, embedding in enumerate(embeddings[:n_points])])
+                collection.optimize()
+                asked_for = json.loads((tmp_path / "lib" / "shard" / "edge_config.json").read_text())
+                assert asked_for["hnsw_config"]["m"] == (16 if n_points < 10 else LARGE_INDEX.m)
+        with store.open("lib") as collection:
+            best = collection.query([VectorQuery("embedding", e, 1, None, None, True) for e in embeddings])
+    assert [hits[0].payload["accession"] for hits in best] == [str(i) for i in range(20)]
+
+
+def _point(i: int, embedding: np.ndarray) -> Point:
+    spectrum = Spectrum.checked([100.0 + i], [1.0], accession=str(i))
+    return make_point("lib", spectrum, embedding, SparseVector(), SparseVector())

@@ -21,7 +21,7 @@ from specsearch.errors import StoreError
 from specsearch.store import edge_terms as terms
 from specsearch.store.filters import Filter
 from specsearch.store.integrity import SHARD
-from specsearch.store.planner import plan_searches
+from specsearch.store.planner import LARGE_INDEX, LARGE_LIBRARY, plan_searches
 from specsearch.store.points import Point, SparseVector
 from specsearch.store.queries import CollectionInfo, Hit, Record, ScoreRequest, VectorQuery, best_first
 from specsearch.store.schema import Contract
@@ -158,6 +158,10 @@ class EdgeCollection:
     def optimize(self) -> bool:
         with self._shard("optimize", write=True) as shard:
             require_free_space(self._folder, used_bytes(self._folder))
+            if shard.count(engine.CountRequest(exact=True)) >= LARGE_LIBRARY:
+                shard.close()
+                config = terms.shard_config(self.contract, LARGE_INDEX)
+                shard = self._open_shard = engine.EdgeShard.load(str(self._folder / SHARD), config)
             return bool(shard.optimize())
 
     def info(self) -> CollectionInfo:

@@ -45,9 +45,9 @@ def engine_call(action: str, library: Path) -> Iterator[None]:
         ) from error
 
 
-def create_shard(library: Path, contract: Contract, settings: IndexSettings) -> None:
-    """Make an empty shard in the library's folder and close it."""
-    config = engine.EdgeConfig(
+def shard_config(contract: Contract, settings: IndexSettings) -> engine.EdgeConfig:
+    """What a shard holds and how it is indexed."""
+    return engine.EdgeConfig(
         vectors={
             VectorName.EMBEDDING: engine.EdgeVectorParams(
                 size=contract.embedding_size,
@@ -66,12 +66,16 @@ def create_shard(library: Path, contract: Contract, settings: IndexSettings) -> 
         ),
         wal_enabled=True,  # without it a crash loses data, and a second opener is not noticed
     )
+
+
+def create_shard(library: Path, contract: Contract, settings: IndexSettings) -> None:
+    """Make an empty shard in the library's folder and close it."""
     # enable_hnsw=False: extra graph edges per indexed value make building 2.5 times slower.
     indexes: dict[str, Any] = {key: engine.FloatIndexParams(enable_hnsw=False) for key in FLOAT_INDEXES}
     indexes |= {key: engine.KeywordIndexParams(enable_hnsw=False) for key in KEYWORD_INDEXES}
     with engine_call("create", library):
         (library / SHARD).mkdir()
-        shard = engine.EdgeShard.create(str(library / SHARD), config)
+        shard = engine.EdgeShard.create(str(library / SHARD), shard_config(contract, settings))
         for key, params in indexes.items():
             shard.update(engine.UpdateOperation.create_field_index(key, params))
         shard.flush()

@@ -12,7 +12,7 @@ from qdrant_client import QdrantClient, models
 
 from specsearch.errors import LibraryNotFound, StoreDamaged, StoreError
 from specsearch.store.names import require_library_name
-from specsearch.store.planner import IndexSettings
+from specsearch.store.planner import LARGE_INDEX, IndexSettings
 from specsearch.store.schema import FLOAT_INDEXES, KEYWORD_INDEXES, SPARSE_VECTORS, Contract, VectorName
 from specsearch.store.server_collection import ServerCollection, server_call
 
@@ -35,7 +35,7 @@ class ServerStore:
 
     def __init__(self, client: QdrantClient, settings: IndexSettings | None = None) -> None:
         self._client = client
-        self._settings = settings or IndexSettings()
+        self._settings = settings or LARGE_INDEX
 
     @classmethod
     def connect(cls, url: str, api_key: str | None = None, timeout_s: int = TIMEOUT_S) -> Self:
