@@ -301,6 +301,8 @@ def test_training_goes_on_where_it_was(commands: Commands, sample: Sample, tmp_p
     told = commands.run(*words, *small, "--steps", 2).stderr
     assert "train: 100 clean spectra of 50 molecules" in told
     assert "Going on from step 2" in commands.run(*words, *small, "--steps", 3).stderr
+    other = (*small[:1], 6, *small[2:])
+    assert "another recipe" in commands.run(*words, *other, "--steps", 3, code=1).stderr
     metrics = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in metrics] == [1, 2, 3]
     shown = commands.run("model", "show", tmp_path / "run" / "best.safetensors").stdout

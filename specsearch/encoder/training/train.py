@@ -178,7 +178,7 @@ class Run:
 
     def _resume(self) -> None:
         state = torch.load(self.folder / _STATE_FILE, weights_only=True)
-        if state["recipe"] != asdict(self.recipe):
+        if _decisive(state["recipe"]) != _decisive(asdict(self.recipe)):
             raise TrainingError(
                 f"{self.folder} holds a run with another recipe.", "Use another folder, or the same options."
             )
@@ -186,6 +186,11 @@ class Run:
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
+
+
+def _decisive(recipe: dict[str, Any]) -> dict[str, Any]:
+    """What must not change within a run; how long it lasts and how often it is judged may."""
+    return {name: value for name, value in recipe.items() if name not in {"n_steps", "validate_every"}}
 
 
 def _decayed(network: Encoder, weight_decay: float) -> list[dict[str, Any]]:
