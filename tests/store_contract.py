@@ -91,12 +91,12 @@ class StoreContract:
         dense, by_peaks, bare = filled.query(
             [
                 VectorQuery("embedding", stored[4].embedding, 1),
-                VectorQuery("peaks", stored[7].peaks, 1, with_payload=("accession",)),
+                VectorQuery("peaks", stored[7].peaks, 1),
                 VectorQuery("losses", stored[3].losses, 1, with_payload=False),
             ]
         )
         assert dense[0].payload == stored[4].payload
-        assert by_peaks[0].payload == {"accession": "A7"}
+        assert by_peaks[0].payload == stored[7].payload
         assert (bare[0].point_id, bare[0].payload) == (stored[3].point_id, {})
 
     def test_empty_questions_have_empty_answers(self, filled: Collection) -> None:

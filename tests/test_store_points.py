@@ -86,7 +86,7 @@ def test_payload_of_a_full_record() -> None:
         "source": "file.msp",
         "n_peaks": 2,
         "peaks": encode_peaks(spectrum.mz, spectrum.intensity),
-        "metadata": '{"inchikey": "LFQSCWFLJHTTHZ-UHFFFAOYSA-N", "retention_time": "3.5"}',
+        "metadata": {"inchikey": "LFQSCWFLJHTTHZ-UHFFFAOYSA-N", "retention_time": "3.5"},
     }
     assert set(payload) <= ALL_KEYS
 

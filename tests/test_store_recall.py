@@ -33,7 +33,7 @@ def test_recall_with_and_without_a_filter(
     queries = embeddings[rng.choice(N_POINTS, 60, replace=False)] + rng.normal(0, 0.02, (60, SIZE))
     with store.open("lib") as collection:
         asked = [
-            VectorQuery("embedding", q.astype(np.float32), 10, window, exact, ("accession",))
+            VectorQuery("embedding", q.astype(np.float32), 10, window, exact)
             for exact in (False, True)
             for q in queries
         ]

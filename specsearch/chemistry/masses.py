@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 
 from specsearch.errors import ParseError
@@ -79,6 +80,7 @@ class Formula:
         return sum(ATOM_MASSES[symbol] * count for symbol, count in self.counts.items())
 
 
+@lru_cache(maxsize=16384)  # spectra of one molecule follow each other
 def formula_mass(text: str) -> float:
     """Monoisotopic mass in Da of the atoms of a formula, see `Formula.mass`."""
     return parse_formula(text).mass

@@ -57,7 +57,7 @@ class SearchSettings:
     same_ion_mode: bool = True
     filter: Filter = field(default_factory=Filter)
     weights: FusionWeights = FUSIONS["fused"]
-    n_candidates: int = 100
+    n_candidates: int = 50
     fragment: Tolerance = FRAGMENT_TOLERANCE
 
 

@@ -21,6 +21,7 @@ from specsearch.errors import StoreError
 from specsearch.store import edge_terms as terms
 from specsearch.store.filters import Filter
 from specsearch.store.integrity import SHARD
+from specsearch.store.payload import unpack_payload
 from specsearch.store.planner import LARGE_INDEX, LARGE_LIBRARY, plan_searches
 from specsearch.store.points import Point, SparseVector
 from specsearch.store.queries import CollectionInfo, Hit, Record, ScoreRequest, VectorQuery, best_first
@@ -91,16 +92,14 @@ class EdgeCollection:
                 query=terms.nearest(query.vector_name, query.vector),
                 filter=terms.filter(query.filter),
                 params=terms.params(plan),
-                with_payload=list(query.with_payload)
-                if isinstance(query.with_payload, tuple)
-                else query.with_payload,
+                with_payload=query.with_payload,
             )
             for query, plan in zip(queries, plans, strict=True)
         ]
         with self._shard("search") as shard:
             answers = shard.query_batch(engine.QueryBatchRequest(requests))
         return [
-            best_first(Hit(str(found.id), found.score, found.payload or {}) for found in answer)
+            best_first(Hit(str(found.id), found.score, unpack_payload(found.payload)) for found in answer)
             for answer in answers
         ]
 

@@ -14,6 +14,7 @@ import qdrant_edge as engine
 from specsearch.errors import SpecsearchError, StoreError
 from specsearch.store.filters import Filter
 from specsearch.store.integrity import SHARD
+from specsearch.store.payload import pack_payload, unpack_payload
 from specsearch.store.planner import IndexSettings, SearchPlan
 from specsearch.store.points import Point, SparseVector
 from specsearch.store.queries import QueryVector, Record
@@ -95,7 +96,7 @@ def point(point: Point) -> engine.Point:
         vectors[VectorName.PEAKS] = _sparse(point.peaks)
     if len(point.losses):
         vectors[VectorName.LOSSES] = _sparse(point.losses)
-    return engine.Point(point.point_id, vectors, point.payload)
+    return engine.Point(point.point_id, vectors, pack_payload(point.payload))
 
 
 def _sparse(vector: SparseVector) -> engine.SparseVector:
@@ -137,7 +138,7 @@ def record(record: engine.Record) -> Record:
     dense = vectors.get(VectorName.EMBEDDING)
     return Record(
         str(record.id),
-        record.payload or {},
+        unpack_payload(record.payload),
         None if dense is None else np.asarray(dense, dtype=np.float32),
         _read_sparse(vectors.get(VectorName.PEAKS)),
         _read_sparse(vectors.get(VectorName.LOSSES)),

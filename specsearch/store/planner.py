@@ -18,6 +18,9 @@ from specsearch.store.queries import VectorQuery
 # graph with ACORN (recall@10 0.998); 2,858 points 3.5 ms either way.
 EXACT_BELOW = 10_000
 EF = 128
+# Among the same: a filter that keeps 74 % of them finds 0.995 of the nearest 10 by the bare graph in half the
+# time that ACORN takes (0.998); below, the bare graph loses more.
+ACORN_BELOW_SHARE = 0.6
 
 
 @dataclass(frozen=True)
@@ -82,15 +85,20 @@ def plan_searches(queries: Sequence[VectorQuery], count: Callable[[Filter | None
         Approximate number of points a filter leaves.
     """
     counts: dict[Filter | None, int] = {}
-    plans = []
-    for query in queries:
-        if isinstance(query.vector, SparseVector):
-            plans.append(INVERTED_INDEX)
-            continue
-        exact = query.exact
-        if exact is None:
-            if query.filter not in counts:
-                counts[query.filter] = count(query.filter)
-            exact = counts[query.filter] < EXACT_BELOW
-        plans.append(SearchPlan(exact, max(EF, 2 * query.limit), query.filter is not None and not exact))
-    return plans
+
+    def n_left(filter: Filter | None) -> int:
+        if filter not in counts:
+            counts[filter] = count(filter)
+        return counts[filter]
+
+    return [_plan(query, n_left) for query in queries]
+
+
+def _plan(query: VectorQuery, n_left: Callable[[Filter | None], int]) -> SearchPlan:
+    if isinstance(query.vector, SparseVector):
+        return INVERTED_INDEX
+    ef = max(EF, 2 * query.limit)
+    exact = n_left(query.filter) < EXACT_BELOW if query.exact is None else query.exact
+    if exact or query.filter is None:
+        return SearchPlan(exact, ef)
+    return SearchPlan(False, ef, acorn=n_left(query.filter) < ACORN_BELOW_SHARE * n_left(None))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import math
 import uuid
 from collections.abc import Mapping
@@ -111,7 +110,7 @@ def make_point(
         embedding=np.asarray(embedding, dtype=np.float32),
         peaks=peaks,
         losses=losses,
-        payload={key: _stored(value) for key, value in payload.items() if not _is_absent(value)},
+        payload={key: kept for key, value in payload.items() if (kept := _stored(value)) is not None},
     )
 
 
@@ -129,18 +128,16 @@ def _record_values(spectrum: Spectrum) -> dict[str, Any]:
         Key.SPLASH: spectrum.splash,
         Key.N_PEAKS: len(spectrum),
         Key.PEAKS: encode_peaks(spectrum.mz, spectrum.intensity),
-        # As text: a nested mapping costs the engine's binding five times as much.
-        Key.METADATA: json.dumps(rest, ensure_ascii=False, sort_keys=True) if rest else None,
+        Key.METADATA: dict(sorted(rest.items())) or None,
     }
     return values
 
 
-def _is_absent(value: Any) -> bool:
-    return value is None or value == "" or (isinstance(value, float) and math.isnan(value))
-
-
 def _stored(value: Any) -> Any:
-    return round(float(value), FLOAT_DECIMALS) if isinstance(value, float | np.floating) else value
+    """The value as it is kept; None for one that says nothing."""
+    if isinstance(value, float | np.floating):
+        return None if math.isnan(value) else round(float(value), FLOAT_DECIMALS)
+    return None if value == "" else value
 
 
 def encode_peaks(mz: ArrayLike, intensity: ArrayLike) -> str:

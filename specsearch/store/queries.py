@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,8 +31,7 @@ class VectorQuery:
     exact : bool, optional
         Compare with every matching point, or walk the graph; None lets the planner choose. Sparse
         searches are always exact.
-    with_payload : bool or tuple of str
-        All of the payload, none, or these keys.
+    with_payload : bool
     """
 
     vector_name: str
@@ -40,7 +39,7 @@ class VectorQuery:
     limit: int
     filter: Filter | None = None
     exact: bool | None = None
-    with_payload: bool | tuple[str, ...] = True
+    with_payload: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,8 +64,7 @@ class ScoreRequest:
         return np.array([scores.get(point_id, missing) for point_id in self.point_ids], dtype=np.float64)
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
+class Hit(NamedTuple):
     """A point that was found; a larger score is better."""
 
     point_id: str

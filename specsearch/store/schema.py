@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from specsearch.errors import ContractMismatch, StoreDamaged
 
-PAYLOAD_VERSION: Final = 1
+PAYLOAD_VERSION: Final = 2
 
 
 class Key:
@@ -36,7 +36,7 @@ class Key:
     CONTENT: Final = "content"  # digest of the record as read, hex: tells a repeated record from another
     N_PEAKS: Final = "n_peaks"
     PEAKS: Final = "peaks"  # text, see `specsearch.store.points.encode_peaks`
-    METADATA: Final = "metadata"  # whatever else the record said: a JSON object of texts, as text
+    METADATA: Final = "metadata"  # whatever else the record said: a mapping of texts
 
 
 ALL_KEYS: Final = frozenset(value for name, value in vars(Key).items() if name.isupper())

@@ -15,6 +15,7 @@ from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedR
 
 from specsearch.errors import LibraryNotFound, SpecsearchError, StoreError
 from specsearch.store.filters import Filter
+from specsearch.store.payload import pack_payload, unpack_payload
 from specsearch.store.planner import SearchPlan, plan_searches
 from specsearch.store.points import Point, SparseVector
 from specsearch.store.queries import (
@@ -115,14 +116,12 @@ class ServerCollection:
                 limit=query.limit,
                 filter=_filter(query.filter),
                 params=_params(plan),
-                with_payload=list(query.with_payload)
-                if isinstance(query.with_payload, tuple)
-                else query.with_payload,
+                with_payload=query.with_payload,
             )
             for query, plan in zip(queries, plans, strict=True)
         ]
         return [
-            best_first(Hit(str(found.id), found.score, found.payload or {}) for found in answer)
+            best_first(Hit(str(found.id), found.score, unpack_payload(found.payload)) for found in answer)
             for answer in self._answers(requests)
         ]
 
@@ -226,7 +225,7 @@ def _point(point: Point) -> models.PointStruct:
         vectors[VectorName.PEAKS] = _vector(point.peaks)
     if len(point.losses):
         vectors[VectorName.LOSSES] = _vector(point.losses)
-    return models.PointStruct(id=point.point_id, vector=vectors, payload=point.payload)
+    return models.PointStruct(id=point.point_id, vector=vectors, payload=pack_payload(point.payload))
 
 
 def _vector(vector: QueryVector) -> Any:
@@ -263,7 +262,7 @@ def _record(record: models.Record) -> Record:
     dense = vectors.get(VectorName.EMBEDDING)
     return Record(
         str(record.id),
-        record.payload or {},
+        unpack_payload(record.payload),
         None if dense is None else np.asarray(dense, dtype=np.float32),
         _read_sparse(vectors.get(VectorName.PEAKS)),
         _read_sparse(vectors.get(VectorName.LOSSES)),
