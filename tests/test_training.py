@@ -1,64 +1,33 @@
-"""Training: what it learns from, that it repeats and resumes exactly, and that it learns."""
+"""Training examples: what is taken in, what is left out and why, and how batches are drawn."""
 
 from __future__ import annotations
 
-import json
-import os
-import signal
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from rdkit import Chem
-from rdkit.Chem.Descriptors import ExactMolWt
-from samples import PROCESSES, TINY, examples, weights_equal
+from samples import examples
+from training_material import CAFFEINE, ETHANOL, FAST, TRAIN, VAL, annotated
 
-from specsearch.chemistry.adducts import parse_adduct
-from specsearch.encoder.checkpoint import Card, load_checkpoint
+from specsearch.encoder.checkpoint import Card
 from specsearch.encoder.tokens import TokenInput
-from specsearch.encoder.training.augment import Augmentation, augment
+from specsearch.encoder.training.augment import augment
 from specsearch.encoder.training.examples import (
+    Collector,
     Examples,
-    MoleculeSampler,
     collect_examples,
+    fault_of,
     is_clean,
     require_disjoint,
 )
-from specsearch.encoder.training.train import Recipe, Run
-from specsearch.encoder.training.validation import validate
+from specsearch.encoder.training.recipe import Augmentation
+from specsearch.encoder.training.sampler import MoleculeSampler
+from specsearch.encoder.training.train import Run
 from specsearch.errors import Skipped, TrainingError
 from specsearch.spectra.cleaning import Peaks
 from specsearch.spectra.spectrum import Spectrum
-
-TRAIN, VAL = examples(24), examples(8, seed=1, first=100)
-FAST = Recipe(
-    replace(TINY, dropout=0.1),
-    n_steps=12,
-    warmup_steps=2,
-    n_molecules=8,
-    learning_rate=3e-3,
-    validate_every=4,
-)
-
-
-def annotated(smiles: str, adduct: str = "[M+H]+", error_ppm: float = 0.0, **changed: object) -> Spectrum:
-    molecule = Chem.MolFromSmiles(smiles)
-    mass = ExactMolWt(molecule)
-    metadata = {
-        "smiles": smiles,
-        "inchikey": Chem.MolToInchiKey(molecule),
-        "exact_mass": f"{mass:.5f}",
-        "split": "train",
-    }
-    parsed = parse_adduct(adduct)
-    precursor = parsed.precursor_mz(mass) * (1 + error_ppm * 1e-6)
-    known = {"precursor_mz": precursor, "adduct": adduct, "charge": parsed.charge, "metadata": metadata}
-    return Spectrum.checked([50.0, 60.0, 70.0], [1.0, 0.5, 0.2], **(known | changed))  # type: ignore[arg-type]
-
-
-ETHANOL, CAFFEINE = "CCO", "CN1C=NC2=C1C(=O)N(C(=O)N2C)C"
 
 
 def test_only_clean_spectra_of_the_split_are_collected() -> None:
@@ -74,7 +43,7 @@ def test_only_clean_spectra_of_the_split_are_collected() -> None:
         Spectrum.checked(
             [50.0, 60.0], [1, 1], adduct="[M+H]+", precursor_mz=195.0877, metadata=good.metadata
         ),
-        replace(good, metadata={**good.metadata, "split": "test"}),
+        annotated("CCCC", split="test"),
         replace(good, metadata={k: v for k, v in good.metadata.items() if k != "exact_mass"}),
         replace(good, metadata={k: v for k, v in good.metadata.items() if k != "smiles"}),
         replace(good, metadata={k: v for k, v in good.metadata.items() if k != "inchikey"}),
@@ -92,6 +61,65 @@ def test_only_clean_spectra_of_the_split_are_collected() -> None:
     assert [rows.tolist() for rows in found.spectra_of()] == [[2], [0, 1]]
     with pytest.raises(TrainingError, match="'val'"):
         collect_examples(records, "val")
+
+
+def test_everything_left_out_is_told_with_its_reason() -> None:
+    good = annotated(CAFFEINE)
+
+    def without(*names: str) -> Spectrum:
+        return replace(good, metadata={k: v for k, v in good.metadata.items() if k not in names})
+
+    two_peaks = annotated(CAFFEINE)
+    faulty = {
+        "fewer than 3 peaks": replace(two_peaks, mz=two_peaks.mz[:2], intensity=two_peaks.intensity[:2]),
+        "no adduct": replace(good, adduct=None),
+        "adduct not understood": replace(good, adduct="[M+Xyz]+"),
+        "no precursor m/z": replace(good, precursor_mz=None),
+        "no exact mass": without("exact_mass"),
+        "precursor more than 20 ppm off": annotated(CAFFEINE, error_ppm=25),
+        "no split": without("split"),
+        "no SMILES": without("smiles"),
+        "no InChIKey": without("inchikey"),
+        "SMILES not understood": replace(good, metadata={**good.metadata, "smiles": "C1CC(("}),
+        "SMILES and InChIKey are of two molecules": replace(
+            good, metadata={**good.metadata, "smiles": "Cn1cnc2c1c(=O)[nH]c(=O)n2C"}
+        ),
+    }
+    told: list[Skipped] = []
+    collector = Collector(["train"], told.append)
+    collector.add([good, Skipped("shard", "row 1", "no peaks"), *faulty.values()], "shard")
+    assert Counter(skipped.reason for skipped in told) == Counter([*faulty, "no peaks"])
+    assert {skipped.position for skipped in told[1:]} == {f"record {n}" for n in range(3, 3 + len(faulty))}
+    assert len(collector.examples("train").inputs) == 1
+    assert [fault_of(spectrum) for spectrum in (good, faulty["no adduct"])] == ["", "no adduct"]
+
+
+def test_records_of_other_splits_are_no_complaints() -> None:
+    told: list[Skipped] = []
+    collector = Collector(["train"], told.append)
+    collector.add([annotated(CAFFEINE), replace(annotated(ETHANOL, split="test"), adduct=None)])
+    assert not told
+    assert collector.split_of == {"RYYVLZVUVIJVGH": "train", "LFQSCWFLJHTTHZ": "test"}
+
+
+@pytest.mark.parametrize("other", ["val", "test"])
+def test_a_molecule_in_two_splits_is_refused(other: str) -> None:
+    collector = Collector(["train", "val"])
+    collector.add([annotated(CAFFEINE), annotated(ETHANOL, split="val")], "one")
+    # Of the other stereochemistry, of another file and not even clean: the molecule counts.
+    again = replace(annotated(CAFFEINE, split=other, accession="again"), adduct=None)
+    again = replace(again, metadata={**again.metadata, "inchikey": "RYYVLZVUVIJVGH-XXXXXXXXSA-N"})
+    with pytest.raises(TrainingError, match=f"RYYVLZVUVIJVGH is in the split 'train' and in '{other}'"):
+        collector.add([annotated("CCCC"), again], "two")
+
+
+def test_a_shard_without_targets_is_an_error() -> None:
+    collector = Collector(["train", "val"])
+    collector.add([annotated(CAFFEINE)], "good.parquet")
+    bare = replace(annotated(CAFFEINE), metadata={"split": "train"})
+    for records in ([bare, bare], [], [Skipped("f", "row 1", "no peaks")]):
+        with pytest.raises(TrainingError, match=r"bad\.parquet holds no spectrum with a target"):
+            collector.add(records, "bad.parquet")
 
 
 @pytest.mark.parametrize(("error_ppm", "clean"), [(-20.5, False), (-19.5, True), (19.5, True), (20.5, False)])
@@ -162,125 +190,6 @@ def test_augmentation_disturbs_and_keeps_the_base_peak() -> None:
     still = Augmentation(0.0, 0.0, 0.0, 0.0, 0.0, 100)
     same = augment(item, still, rng)
     np.testing.assert_array_equal((same.peaks.mz, same.peaks.intensity), (mz, intensity))
-
-
-def test_validation_without_a_single_pair_still_chooses(tmp_path: Path) -> None:
-    alone = examples(6, per_molecule=1, seed=1, first=100)
-    best = Run(tmp_path, replace(FAST, n_steps=2), TRAIN, alone, Card()).run()
-    assert best.exists()
-
-
-def lines(folder: Path) -> list[dict[str, float]]:
-    text = (folder / "metrics.jsonl").read_text()
-    return [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in text.splitlines()]
-
-
-def train_and_die(folder: Path, n_steps: int, at_checkpoint: bool) -> None:
-    """Train and be killed: after so many steps, or while the first files are being written."""
-    run = Run(folder, FAST, TRAIN, VAL, Card("tiny"))
-    if at_checkpoint:
-        os.replace = lambda *paths: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[assignment]
-
-    def stop(step: int, losses: dict[str, float]) -> None:
-        if step == n_steps and not at_checkpoint:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    run.run(stop)
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    run = Run(tmp_path_factory.mktemp("undisturbed"), FAST, TRAIN, VAL, Card("tiny"))
-    run.run()
-    return run
-
-
-def test_training_repeats_exactly(tmp_path: Path, undisturbed: Run) -> None:
-    again = Run(tmp_path, FAST, TRAIN, VAL, Card("tiny"))
-    again.run()
-    assert weights_equal(again.network.parameters(), undisturbed.network.parameters())
-    assert weights_equal(again.average.parameters(), undisturbed.average.parameters())
-    assert lines(tmp_path) == lines(undisturbed.folder)
-    other = Run(tmp_path / "other", replace(FAST, seed=2), TRAIN, VAL, Card("tiny"))
-    other.run()
-    assert not weights_equal(other.network.parameters(), undisturbed.network.parameters())
-
-
-@pytest.mark.parametrize(("n_steps", "at_checkpoint"), [(7, False), (0, True)])
-def test_a_killed_run_resumes_to_the_same_weights(
-    tmp_path: Path, undisturbed: Run, n_steps: int, at_checkpoint: bool
-) -> None:
-    process = PROCESSES.Process(target=train_and_die, args=(tmp_path, n_steps, at_checkpoint))
-    process.start()
-    process.join()
-    assert process.exitcode == -signal.SIGKILL
-    resumed = Run(tmp_path, FAST, TRAIN, VAL, Card("tiny"))
-    assert resumed.step == (0 if at_checkpoint else 4)
-    resumed.run()
-    assert weights_equal(resumed.network.parameters(), undisturbed.network.parameters())
-    assert weights_equal(resumed.average.parameters(), undisturbed.average.parameters())
-    assert resumed.best == undisturbed.best
-
-
-def test_resuming_in_one_process_is_exact(tmp_path: Path, undisturbed: Run) -> None:
-    class Stopped(Exception):
-        pass
-
-    def stop(step: int, losses: dict[str, float]) -> None:
-        if step == 6:
-            raise Stopped
-
-    with pytest.raises(Stopped):
-        Run(tmp_path, FAST, TRAIN, VAL, Card("tiny")).run(stop)
-    resumed = Run(tmp_path, FAST, TRAIN, VAL, Card("tiny"))
-    assert resumed.step == 4
-    resumed.run()
-    assert weights_equal(resumed.network.parameters(), undisturbed.network.parameters())
-    assert weights_equal(resumed.average.parameters(), undisturbed.average.parameters())
-    assert lines(tmp_path) == lines(undisturbed.folder)
-
-
-def test_a_run_does_not_go_on_with_another_recipe(undisturbed: Run) -> None:
-    with pytest.raises(TrainingError, match="another recipe"):
-        Run(undisturbed.folder, replace(FAST, learning_rate=1e-3), TRAIN, VAL, Card("tiny"))
-    assert Run(undisturbed.folder, FAST, TRAIN, VAL, Card("tiny")).step == FAST.n_steps
-
-
-def test_the_best_checkpoint_is_kept_and_says_where_it_comes_from(undisturbed: Run) -> None:
-    made, card = load_checkpoint(undisturbed.folder / "best.safetensors")
-    scores = {int(m["step"]): m["analogue"] + 0.5 * m["partner"] for m in lines(undisturbed.folder)}
-    assert card.training["step"] == max(scores, key=lambda step: scores[step])
-    assert card.name == "tiny"
-    assert card.training["recipe"]["n_steps"] == FAST.n_steps
-    figures = validate(made, VAL, TRAIN)
-    assert figures["analogue"] == pytest.approx(card.figures["val"]["analogue"], abs=0.02)  # float16
-
-
-def test_a_tiny_network_learns(tmp_path: Path) -> None:
-    recipe = replace(FAST, n_steps=40, validate_every=40, average=0.9)
-    run = Run(tmp_path, recipe, TRAIN, VAL, Card())
-    before = validate(run.network, TRAIN, TRAIN)
-    losses: list[dict[str, float]] = []
-    run.run(lambda step, parts: losses.append(parts))
-    for part in ("structure", "fingerprint", "total"):
-        first, last = (np.mean([each[part] for each in some]) for some in (losses[:5], losses[-5:]))
-        assert last < first, part
-    after = validate(run.average, TRAIN, TRAIN)
-    assert after["fingerprint_cosine"] > before["fingerprint_cosine"]
-
-
-def test_a_loss_that_is_not_finite_stops_and_leaves_the_last_state(tmp_path: Path) -> None:
-    run = Run(tmp_path, FAST, TRAIN, VAL, Card())
-
-    def poison(step: int, losses: dict[str, float]) -> None:
-        if step == 5:
-            with torch.no_grad():
-                run.network.norm.bias[0] = float("nan")
-
-    with pytest.raises(TrainingError, match="not finite at step 5"):
-        run.run(poison)
-    assert Run(tmp_path, FAST, TRAIN, VAL, Card()).step == 4
-    assert all(p.isfinite().all() for p in load_checkpoint(tmp_path / "best.safetensors")[0].parameters())
 
 
 def test_examples_for_reference() -> None:

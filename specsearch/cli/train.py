@@ -1,112 +1,115 @@
-"""``specsearch train``: a model from annotated spectra."""
+"""``specsearch train``: models from spectra, with or without known molecules."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import click
 
-if TYPE_CHECKING:
-    from specsearch.encoder.checkpoint import Card
-    from specsearch.encoder.training.examples import Examples
-    from specsearch.encoder.training.train import Recipe
-    from specsearch.errors import Skipped
-    from specsearch.spectra.spectrum import Spectrum
+from specsearch.cli.train_options import chosen_recipe, recipe_options, run_options
+from specsearch.encoder.training.recipe import FoundationRecipe, Recipe
+
+_LIMITS = {
+    "structure": "Molecules and instruments unlike the training data are placed less well.",
+    "foundation": "Trained without molecules: a start for the structure phase, not a search model.",
+}
 
 
 @click.group()
 def train() -> None:
-    """Train models."""
+    """Train models.
+
+    The same command again goes on where it was, also after a kill. With several GPUs:
+    "torchrun --nproc-per-node 4 --no-python specsearch train ... --micro-batches 4".
+    """
 
 
 @train.command()
-@click.argument("file", metavar="PARQUET", type=click.Path(path_type=Path))
+@click.argument("files", metavar="FILES...", nargs=-1, required=True)
+@run_options
+@recipe_options(FoundationRecipe())
+def foundation(
+    files: tuple[str, ...],
+    folder: Path,
+    recipe_path: Path | None,
+    config_name: str | None,
+    start_path: Path | None,
+    name: str | None,
+    **numbers: Any,
+) -> None:
+    """Train on any spectra, without annotation: views of one spectrum are to be recognised as one.
+
+    FILES are files, folders or patterns in any format that "specsearch index" reads; all but Parquet are
+    first copied into Parquet in the run's folder. Where spectra have a column "split", only "train"
+    teaches and "val" judges; otherwise a share of the precursor masses is held out.
+    """
+    from specsearch.cli.train_material import load_start, make_card, tables_of
+    from specsearch.cli.train_screen import TrainScreen
+    from specsearch.encoder.training.foundation import FoundationPhase
+    from specsearch.encoder.training.loop import Loop
+    from specsearch.encoder.training.pools import Pools
+    from specsearch.encoder.training.workplace import Workplace
+
+    start, origin = load_start(start_path)
+    shape = None if start is None else start.config
+    recipe = chosen_recipe(FoundationRecipe(), recipe_path, config_name, shape, **numbers)
+    with Workplace.joined() as place:
+        screen = TrainScreen(folder, place)
+        with place.first_goes_first():
+            tables, data = tables_of(files, folder, screen)
+        card = make_card(name or "foundation", _LIMITS["foundation"], data=data, **origin)
+        phase = FoundationPhase(recipe, Pools(tables, recipe, screen.skipped), place.device)
+        screen.run(Loop(folder, recipe, phase, card, start, place))
+
+
+@train.command()
+@click.argument("files", metavar="PARQUET...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@run_options
 @click.option(
-    "--out",
-    "folder",
-    required=True,
-    metavar="FOLDER",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Keeps metrics, the state to go on from, and best.safetensors.",
+    "--bank",
+    "bank_path",
+    metavar="PARQUET",
+    type=click.Path(path_type=Path),
+    help="Molecules (smiles, inchikey, exact_mass) to rank the true one against.",
 )
-@click.option("--steps", "n_steps", type=click.IntRange(1), default=1600, show_default=True)
-@click.option(
-    "--warmup", "warmup_steps", type=click.IntRange(1), default=100, show_default=True, help="Steps."
-)
-@click.option(
-    "--molecules", "n_molecules", type=click.IntRange(4), default=64, show_default=True, help="Per step."
-)
-@click.option("--learning-rate", type=click.FloatRange(0, min_open=True), default=5e-4, show_default=True)
-@click.option("--validate-every", type=click.IntRange(1), default=200, show_default=True, help="Steps.")
-@click.option("--seed", type=int, default=1, show_default=True)
-@click.option(
-    "--config",
-    "config_name",
-    type=click.Choice(["fourier", "published"]),
-    default="fourier",
-    show_default=True,
-    help="Network: as published, or with Fourier features of m/z and neutral loss.",
-)
-@click.option("--name", default="structure", show_default=True, help="Name on the model's card.")
-def structure(file: Path, folder: Path, config_name: str, name: str, **numbers: int | float) -> None:
+@recipe_options(Recipe())
+def structure(
+    files: tuple[Path, ...],
+    folder: Path,
+    bank_path: Path | None,
+    recipe_path: Path | None,
+    config_name: str | None,
+    start_path: Path | None,
+    name: str | None,
+    **numbers: Any,
+) -> None:
     """Train the structure encoder on spectra with known molecules.
 
     PARQUET needs the columns mz, intensity, precursor_mz, adduct, smiles, inchikey, exact_mass and split:
     "train" teaches, "val" chooses the checkpoint, nothing else is looked at. The same command again goes
     on where it was.
     """
-    from specsearch.cli.screen import say
-    from specsearch.encoder.config import CONFIGS
-    from specsearch.encoder.training.examples import collect_examples
-    from specsearch.encoder.training.train import Recipe
-
-    recipe = Recipe(config=CONFIGS[config_name], **numbers)  # type: ignore[arg-type]
-    say(f"Reading {file} ...")
-    teaching = collect_examples(_records(file), "train")
-    choosing = collect_examples(_records(file), "val")
-    for part, examples in (("train", teaching), ("val", choosing)):
-        say(f"{part}: {len(examples.inputs):,} clean spectra of {len(examples.inchikey14):,} molecules")
-    best = _run(folder, recipe, teaching, choosing, _card(name, file, teaching))
-    say(f'The best checkpoint is {best}. Look at it: "specsearch model show {best}".')
-
-
-def _records(file: Path) -> Iterator[Spectrum | Skipped]:
-    from specsearch.spectra.readers import read_spectra
-
-    return read_spectra(file)
-
-
-def _card(name: str, file: Path, teaching: Examples) -> Card:
-    from ingest.plan import content_hash
-    from specsearch.encoder.checkpoint import Card
-
-    return Card(
-        name=name,
-        training={
-            "data": file.name,
-            "data_sha256": content_hash(file),
-            "split": "train",
-            "n_spectra": len(teaching.inputs),
-            "n_molecules": len(teaching.inchikey14),
-        },
-        limits=["Molecules and instruments unlike the training data are placed less well."],
-    )
-
-
-def _run(folder: Path, recipe: Recipe, teaching: Examples, choosing: Examples, card: Card) -> Path:
-    """Train with a bar on the screen; each step shows its loss."""
-    from specsearch.cli.screen import progress_bar, say
+    from specsearch.cli.train_material import collect, digests, find_decoys, load_start, make_card
+    from specsearch.cli.train_screen import TrainScreen
     from specsearch.encoder.training.train import Run
+    from specsearch.encoder.training.workplace import Workplace
 
-    run = Run(folder, recipe, teaching, choosing, card)
-    if run.step:
-        say(f"Going on from step {run.step:,} in {folder}.")
-    with progress_bar() as bar:
-        task = bar.add_task("training", total=recipe.n_steps, completed=run.step)
-
-        def report(step: int, losses: dict[str, float]) -> None:
-            bar.update(task, completed=step, description=f"training, loss {losses['total']:.3f}")
-
-        return run.run(report)
+    start, origin = load_start(start_path)
+    shape = None if start is None else start.config
+    recipe = chosen_recipe(Recipe(), recipe_path, config_name, shape, **numbers)
+    with Workplace.joined() as place:
+        screen = TrainScreen(folder, place)
+        collector = collect(files, screen)
+        parts = {split: collector.examples(split) for split in ("train", "val")}
+        for split, part in parts.items():
+            n_molecules = len(part.inchikey14)
+            screen.say(f"{split}: {len(part.inputs):,} clean spectra of {n_molecules:,} molecules")
+        with place.first_goes_first():
+            decoys, peers = find_decoys(bank_path, recipe, collector.split_of, parts, folder, screen)
+        material = {"data": digests(files), "split": "train", "n_spectra": len(parts["train"].inputs)}
+        material |= {"n_molecules": len(parts["train"].inchikey14), **origin}
+        material |= {} if bank_path is None else {"bank": digests([bank_path])}
+        card = make_card(name or "structure", _LIMITS["structure"], **material)
+        run = Run(folder, recipe, parts["train"], parts["val"], card, start, decoys, peers, place)
+        screen.run(run)

@@ -2,40 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from specsearch.encoder.tokens import TokenInput
+from specsearch.encoder.training.recipe import Augmentation
 from specsearch.spectra.cleaning import Peaks
-
-
-@dataclass(frozen=True)
-class Augmentation:
-    """Strength of the disturbances.
-
-    Parameters
-    ----------
-    peak_dropout : float
-        Chance that a peak is left out; the base peak stays.
-    intensity_jitter : float
-        Standard deviation of the logarithm of intensities.
-    mz_noise_ppm : float
-        Standard deviation.
-    precursor_dropout : float
-        Chance that the precursor is withheld.
-    charge_dropout : float
-        Chance that the charge sign is withheld.
-    max_peaks : int
-        Strongest peaks kept in training, for speed.
-    """
-
-    peak_dropout: float = 0.2
-    intensity_jitter: float = 0.3
-    mz_noise_ppm: float = 3.0
-    precursor_dropout: float = 0.15
-    charge_dropout: float = 0.1
-    max_peaks: int = 63
 
 
 def augment(item: TokenInput, how: Augmentation, generator: np.random.Generator) -> TokenInput:

@@ -1,8 +1,6 @@
-"""What the encoder is trained to do, as one differentiable number with named parts."""
+"""What the structure phase aims at, as one differentiable number with named parts."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -10,27 +8,14 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from specsearch.encoder.network import Encoder
+from specsearch.encoder.training.contrast import contrastive
+from specsearch.encoder.training.ranking import Decoys, ranking_losses
+from specsearch.encoder.training.recipe import Weights
+from specsearch.encoder.training.workplace import CPU
 
-
-@dataclass(frozen=True)
-class Weights:
-    """Shares of the parts, and the temperatures.
-
-    Parameters
-    ----------
-    structure, fingerprint, projection, ssl : float
-        Weight of each loss.
-    structure_temperature, label_temperature, ssl_temperature : float
-        Softmax temperatures of the structure loss, of its soft labels, of the SSL loss.
-    """
-
-    structure: float = 1.0
-    fingerprint: float = 10.0
-    projection: float = 0.5
-    ssl: float = 0.2
-    structure_temperature: float = 0.08
-    label_temperature: float = 0.06
-    ssl_temperature: float = 0.1
+# Molecules that a spectrum is placed among: all where there are no more (the kernel's eigenvectors cost
+# the cube of their number, a minute for this many), else so many of them at random.
+MAX_LANDMARKS = 4096
 
 
 def structure_space(
@@ -52,10 +37,8 @@ def structure_space(
     places : numpy.ndarray of shape (n_molecules, size), float32
     tanimoto : numpy.ndarray of shape (n_molecules, n_molecules), float32
     """
-    bits = fingerprints.astype(np.float32)
-    common = bits @ bits.T
-    count = bits.sum(axis=1)
-    tanimoto = common / np.maximum(count[:, None] + count[None, :] - common, 1.0)
+    bits = torch.from_numpy(fingerprints).float()
+    tanimoto = tanimoto_matrix(bits, bits).numpy()
     centred = tanimoto - tanimoto.mean(axis=0) - tanimoto.mean(axis=1)[:, None] + tanimoto.mean()
     values, vectors = np.linalg.eigh(centred.astype(np.float64))
     leading = np.argsort(-values)[:size]
@@ -65,8 +48,15 @@ def structure_space(
     return places.astype(np.float32), tanimoto
 
 
+def tanimoto_matrix(some: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
+    """Tanimoto similarity of fingerprints (n, n_bits) and (m, n_bits), shape (n, m); 0 for two empty ones."""
+    common = some @ others.T
+    either = some.sum(dim=1)[:, None] + others.sum(dim=1)[None, :] - common
+    return common / either.clamp(min=1.0)
+
+
 class Objective:
-    """The losses over one batch of spectra against all training molecules.
+    """The losses over one batch of spectra against the training molecules.
 
     Parameters
     ----------
@@ -74,17 +64,31 @@ class Objective:
     size : int
         Length of an embedding.
     weights : Weights
+    device : torch.device
+        Where the batches will be.
+    max_landmarks : int
+        Molecules that the structure loss places spectra among.
     """
 
-    def __init__(self, fingerprints: NDArray[np.uint8], size: int, weights: Weights) -> None:
-        places, tanimoto = structure_space(fingerprints, size)
-        self.places = torch.from_numpy(places)
-        self.soft_labels = torch.softmax(torch.from_numpy(tanimoto) / weights.label_temperature, dim=1)
-        self.fingerprints = torch.from_numpy(fingerprints).float()
+    def __init__(
+        self,
+        fingerprints: NDArray[np.uint8],
+        size: int,
+        weights: Weights,
+        device: torch.device = CPU,
+        max_landmarks: int = MAX_LANDMARKS,
+    ) -> None:
+        landmarks = np.arange(len(fingerprints))
+        if len(landmarks) > max_landmarks:
+            landmarks = np.sort(np.random.default_rng(0).choice(landmarks, max_landmarks, replace=False))
+        places, _ = structure_space(fingerprints[landmarks], size)
+        self.places = torch.from_numpy(places).to(device)
+        self.landmarks = torch.from_numpy(fingerprints[landmarks]).float().to(device)
+        self.fingerprints = torch.from_numpy(fingerprints).to(device)
         self.weights = weights
 
     def __call__(
-        self, network: Encoder, state: torch.Tensor, molecule: torch.Tensor
+        self, network: Encoder, state: torch.Tensor, molecule: torch.Tensor, decoys: Decoys | None = None
     ) -> dict[str, torch.Tensor]:
         """Weighted losses by name; ``total`` is their sum.
 
@@ -92,36 +96,41 @@ class Objective:
         ----------
         state : torch.Tensor of shape (n_spectra, hidden)
         molecule : torch.Tensor of shape (n_spectra,), int64
-            Spectra of one molecule stand two by two.
+            Each at least twice.
+        decoys : Decoys, optional
+            Of the batch's molecules in ascending order.
         """
+        weights = self.weights
+        unique, label = torch.unique(molecule, return_inverse=True)
+        truth, logits = self.fingerprints[unique].float(), network.fingerprint(state)
         losses = {
-            "structure": self.weights.structure * self._structure(network.embed(state), molecule),
-            "fingerprint": self.weights.fingerprint
-            * F.binary_cross_entropy_with_logits(network.fingerprint(state), self.fingerprints[molecule]),
-            "projection": self.weights.projection * self._projection(network, state, molecule),
-            "ssl": self.weights.ssl * self._ssl(network.ssl(state), molecule),
+            "structure": weights.structure * self._structure(network.embed(state), truth, label),
+            "fingerprint": weights.fingerprint * F.binary_cross_entropy_with_logits(logits, truth[label]),
+            "projection": weights.projection * _projection(network, state, truth, label),
+            "ssl": weights.ssl * contrastive(network.ssl(state), label, weights.ssl_temperature),
         }
+        if decoys is not None:
+            by_logit, by_projection = ranking_losses(
+                network, state, logits, truth, label, decoys, weights.logit_temperature
+            )
+            losses["logit_ranking"] = weights.logit_ranking * by_logit
+            losses["projection_ranking"] = weights.projection_ranking * by_projection
         losses["total"] = torch.stack(list(losses.values())).sum()
         return losses
 
-    def _structure(self, embedding: torch.Tensor, molecule: torch.Tensor) -> torch.Tensor:
-        """Cross-entropy over all molecules against labels softened by structural similarity."""
+    def _structure(self, embedding: torch.Tensor, truth: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+        """Cross-entropy over the landmarks against labels softened by structural similarity."""
+        similarity = tanimoto_matrix(truth, self.landmarks)
+        soft_labels = torch.softmax(similarity / self.weights.label_temperature, dim=1)[label]
         logits = embedding @ self.places.T / self.weights.structure_temperature
-        return -(self.soft_labels[molecule] * F.log_softmax(logits, dim=1)).sum(dim=1).mean()
+        return -(soft_labels * F.log_softmax(logits, dim=1)).sum(dim=1).mean()
 
-    def _projection(self, network: Encoder, state: torch.Tensor, molecule: torch.Tensor) -> torch.Tensor:
-        """InfoNCE of query projections against the target projections of the batch's molecules."""
-        unique, label = torch.unique(molecule, return_inverse=True)
-        targets = network.project_target(self.fingerprints[unique])
-        logits = network.project_query(state) @ targets.T / network.log_temperature.exp().clamp(min=0.01)
-        return F.cross_entropy(logits, label)
 
-    def _ssl(self, projected: torch.Tensor, molecule: torch.Tensor) -> torch.Tensor:
-        """Supervised contrastive loss: spectra of one molecule together, all others apart."""
-        unit = F.normalize(projected, dim=-1)
-        logits = unit @ unit.T / self.weights.ssl_temperature
-        itself = torch.eye(len(unit), dtype=torch.bool)
-        logits = logits.masked_fill(itself, float("-inf"))
-        same = (molecule[:, None] == molecule[None, :]) & ~itself
-        log_p = F.log_softmax(logits, dim=1).masked_fill(~same, 0.0)
-        return -(log_p.sum(dim=1) / same.sum(dim=1)).mean()
+def _projection(
+    network: Encoder, state: torch.Tensor, truth: torch.Tensor, label: torch.Tensor
+) -> torch.Tensor:
+    """InfoNCE of query projections against the target projections of the batch's molecules."""
+    temperature = network.log_temperature.exp().clamp(min=0.01)
+    return F.cross_entropy(
+        network.project_query(state) @ network.project_target(truth).T / temperature, label
+    )
