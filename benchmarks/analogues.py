@@ -15,7 +15,6 @@ from benchmarks.at_scale import measure_speed
 from benchmarks.circumstances import write_result
 from benchmarks.libraries import LIBRARY, as_spectrum, build
 from benchmarks.massbank import embed, split_examples
-from benchmarks.rivals import EntropyLibrary
 from benchmarks.scores import ALL_VECTORS, DirectScores, Vectors
 from benchmarks.script import arguments, print_table, print_verdicts, verdict
 from specsearch.encoder.embedder import Embedder
@@ -27,6 +26,7 @@ from specsearch.evaluation.controls import (
     random_analogue,
 )
 from specsearch.evaluation.intervals import estimate
+from specsearch.evaluation.rivals import EntropyLibrary
 from specsearch.search.fusion import FusionWeights, fuse
 from specsearch.search.similar import SearchSettings, SimilaritySearch
 from specsearch.store.schema import Key

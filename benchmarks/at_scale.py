@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.libraries import LIBRARY, as_spectrum, build
-from benchmarks.rivals import EntropyLibrary
 from benchmarks.timing import TimedCollection, percentiles, seconds_per_query, timed, use_one_core
 from specsearch.encoder.embedder import Embedder
 from specsearch.encoder.tokens import TokenInput
 from specsearch.encoder.training.augment import Augmentation, augment
 from specsearch.evaluation.analogues import AnalogueTask
+from specsearch.evaluation.rivals import EntropyLibrary
 from specsearch.search.similar import SearchSettings, SimilaritySearch
 from specsearch.store.store import open_store
 

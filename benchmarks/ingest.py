@@ -34,6 +34,7 @@ def main() -> None:
         "--tenfold", action="store_true", help="also ten times the input, with a small random encoder (long)"
     )
     parser.add_argument("--temporary", type=Path, help="folder for the stores instead of the system's own")
+    parser.add_argument("--keep", type=Path, help="new folder that keeps the library for other benchmarks")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=asked.temporary) as name:
         folder = Path(name)
@@ -52,7 +53,7 @@ def _against_embedding(asked: argparse.Namespace, folder: Path) -> tuple[list[di
     """Both jobs on the same file, one after the other."""
     file = source_file(asked, folder)
     embed = run_job(_JOB, "embed", file, "--model", asked.model)
-    index = run_job(_JOB, "index", file, "--model", asked.model, "--store", folder / "once")
+    index = run_job(_JOB, "index", file, "--model", asked.model, "--store", asked.keep or folder / "once")
     bounds = {
         "index / embed time": verdict(
             index["seconds"] / embed["seconds"], _MOST_TIMES_EMBEDDING, at_most=True

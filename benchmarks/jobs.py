@@ -18,7 +18,8 @@ def run_job(module: str, *words: str | Path) -> dict[str, Any]:
     """Run ``python -m module words...``; its last line of JSON, with the memory it was seen to hold.
 
     ``peak_rss_mb`` is resident memory, mapped files included; ``peak_own_mb`` leaves out the pages of
-    mapped files, which the system takes back when it needs them. Sampled 20 times a second.
+    mapped files, which the system takes back when it needs them. Of the job and its own processes together
+    (pages they share count twice), sampled 20 times a second.
     """
     command = [sys.executable, "-m", module, *map(str, words)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
@@ -26,11 +27,11 @@ def run_job(module: str, *words: str | Path) -> dict[str, Any]:
     watched = psutil.Process(process.pid)
     while process.poll() is None:
         try:
-            memory = watched.memory_info()
-        except psutil.NoSuchProcess:
-            break
-        peak_rss = max(peak_rss, memory.rss)
-        peak_own = max(peak_own, memory.rss - getattr(memory, "shared", 0))
+            memory = [member.memory_info() for member in (watched, *watched.children(recursive=True))]
+        except psutil.NoSuchProcess:  # one of them ended meanwhile
+            continue
+        peak_rss = max(peak_rss, sum(part.rss for part in memory))
+        peak_own = max(peak_own, sum(part.rss - getattr(part, "shared", 0) for part in memory))
         time.sleep(_EVERY_S)
     output, _ = process.communicate()
     if process.returncode:

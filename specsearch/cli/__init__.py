@@ -19,6 +19,7 @@ _COMMANDS = {
     "drop": "libraries",
     "model": "model",
     "train": "train",
+    "evaluate": "evaluate",
 }
 
 

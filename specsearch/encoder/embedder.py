@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -44,8 +44,8 @@ class Embedder:
     ) -> None:
         self.card = card
         self.devices = list(devices) if devices else _all_devices()
-        self._dtype = dtype or _fastest_dtype(self.devices[0])
-        self._networks = [_copy_to(network, device, self._dtype) for device in self.devices]
+        self.dtype = dtype or _fastest_dtype(self.devices[0])
+        self._networks = [_copy_to(network, device, self.dtype) for device in self.devices]
 
     @classmethod
     def load(cls, path: Path = DEFAULT_CHECKPOINT, key_map: dict[str, str] | None = None) -> Embedder:
@@ -69,6 +69,25 @@ class Embedder:
 
     def embed_inputs(self, inputs: Sequence[TokenInput]) -> NDArray[np.float32]:
         """Embed prepared spectra; rows in the order of the input."""
+        states = torch.from_numpy(self.states(inputs))
+        return self._networks[0].embed(states).numpy()
+
+    def states(
+        self, inputs: Sequence[TokenInput], on_done: Callable[[int], None] = lambda n_spectra: None
+    ) -> NDArray[np.float32]:
+        """Pooled states of prepared spectra, not normalised: what every head of the network reads.
+
+        Parameters
+        ----------
+        inputs : sequence of TokenInput
+        on_done : callable
+            Told after each batch how many spectra it held.
+
+        Returns
+        -------
+        numpy.ndarray of shape (n_spectra, size), float32
+            Rows in the order of the input.
+        """
         out = np.empty((len(inputs), self.size), dtype=np.float32)
         pending: list[tuple[list[int], torch.Tensor]] = []
         for number, rows in enumerate(self._batches(inputs)):
@@ -76,6 +95,7 @@ class Embedder:
             pending.append((rows, self._run(number % len(self.devices), collate([inputs[r] for r in rows]))))
             if len(pending) >= 2 * len(self.devices):
                 _collect(pending.pop(0), out)
+            on_done(len(rows))
         for item in pending:
             _collect(item, out)
         return out
@@ -84,9 +104,8 @@ class Embedder:
         network, device = self._networks[which], self.devices[which]
         with torch.inference_mode():
             batch = batch.to(device)
-            features = batch.features.to(self._dtype)
-            state = network(TokenBatch(features, batch.mz, batch.loss, batch.mask))
-            return network.embed(state.float())
+            features = batch.features.to(self.dtype)
+            return network(TokenBatch(features, batch.mz, batch.loss, batch.mask)).float()
 
     def _batches(self, inputs: Sequence[TokenInput]) -> Iterator[list[int]]:
         """Rows grouped by length, so that short spectra do not pay for long ones."""

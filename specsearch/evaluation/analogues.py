@@ -85,9 +85,15 @@ def analogue_task(
         If queries and library share a molecule.
     """
     require_disjoint(queries, library)
+    return AnalogueTask(only(queries, query_rows(queries, library, per_molecule, seed)), library)
+
+
+def query_rows(
+    queries: Examples, library: Examples, per_molecule: int = QUERIES_PER_MOLECULE, seed: int = 0
+) -> NDArray[np.int64]:
+    """Which spectra `analogue_task` draws as queries, in their order."""
     rows = at_most(queries, per_molecule, seed)
-    rows = rows[np.isin(queries.positive[rows], library.positive)]
-    return AnalogueTask(only(queries, rows), library)
+    return rows[np.isin(queries.positive[rows], library.positive)]
 
 
 def only(examples: Examples, rows: NDArray[np.int64]) -> Examples:

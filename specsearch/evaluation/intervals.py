@@ -6,12 +6,14 @@ first, and the bootstrap draws molecules, not spectra.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 _RESAMPLES = 2000
+_BLOCK = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +79,26 @@ def bootstrap_interval(
     (float, float)
         Lowest and highest bound.
     """
-    generator = np.random.default_rng(seed)
-    resampled = np.array(
-        [means[generator.integers(0, len(means), len(means))].mean() for _ in range(n_resamples)]
-    )
+    drawn = _draws(len(means), n_resamples, seed)
+    resampled = np.concatenate([means[rows].mean(axis=1) for rows in drawn])
     tail = (1.0 - confidence) / 2.0
     low, high = np.quantile(resampled, [tail, 1.0 - tail])
     return float(low), float(high)
+
+
+def estimate_per_value(values: ArrayLike, molecule: NDArray[np.int64], *, seed: int = 0) -> Estimate:
+    """Average over values, a molecule counting as often as it was measured; the interval draws molecules.
+
+    Parameters are those of `estimate`.
+    """
+    numbers = np.asarray(values, dtype=np.float64)
+    counts = np.bincount(molecule)
+    sums = np.bincount(molecule, weights=numbers)[counts > 0]
+    counts = counts[counts > 0]
+    drawn = _draws(len(sums), _RESAMPLES, seed)
+    resampled = np.concatenate([sums[rows].sum(axis=1) / counts[rows].sum(axis=1) for rows in drawn])
+    low, high = np.quantile(resampled, [0.025, 0.975])
+    return Estimate(float(numbers.mean()), float(low), float(high), len(sums), len(numbers))
 
 
 def estimate(values: ArrayLike, molecule: NDArray[np.int64], *, seed: int = 0) -> Estimate:
@@ -100,3 +115,11 @@ def estimate(values: ArrayLike, molecule: NDArray[np.int64], *, seed: int = 0) -
     means = mean_per_molecule(values, molecule)
     low, high = bootstrap_interval(means, seed=seed)
     return Estimate(float(means.mean()), low, high, len(means), len(molecule))
+
+
+def _draws(n_molecules: int, n_resamples: int, seed: int) -> Iterator[NDArray[np.int64]]:
+    """Molecules drawn with replacement, in blocks (some of the resamples, n_molecules) that fit a cache."""
+    generator = np.random.default_rng(seed)
+    block = max(1, _BLOCK // n_molecules)
+    for start in range(0, n_resamples, block):
+        yield generator.integers(0, n_molecules, (min(block, n_resamples - start), n_molecules))
