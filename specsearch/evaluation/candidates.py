@@ -56,11 +56,6 @@ class Pools:
         """Candidates of each pool, the truth included."""
         return np.diff(self.start, append=len(self.candidate))
 
-    @property
-    def owner(self) -> NDArray[np.int64]:
-        """Pool of each candidate, shape (n_candidates,)."""
-        return np.repeat(np.arange(len(self)), self.size)
-
     def rows(self, pool: int) -> slice:
         """The candidates of one pool."""
         stop = self.start[pool + 1] if pool + 1 < len(self) else len(self.candidate)
