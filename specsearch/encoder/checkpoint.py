@@ -109,7 +109,7 @@ def digest(config: EncoderConfig, weights: Mapping[str, torch.Tensor]) -> str:
 
 def save_checkpoint(path: Path, network: Encoder, card: Card, dtype: torch.dtype = torch.float16) -> Card:
     """Write weights and card to a safetensors file, whole or not at all; return the card with its digest."""
-    weights = {name: t.detach().cpu().to(dtype).contiguous() for name, t in network.state_dict().items()}
+    weights = {name: _stored(tensor, dtype) for name, tensor in network.state_dict().items()}
     card = replace(card, config=network.config, digest=digest(network.config, weights))
     partial = path.with_name(path.name + ".partial")
     save_file(weights, partial, metadata={_CARD_KEY: card.to_json()})
@@ -153,7 +153,7 @@ def load_checkpoint(path: Path, key_map: Mapping[str, str] | None = None) -> tup
             f"{path} does not fit the network ({len(differences)} tensors differ):\n  {listing}",
             "\nA key-map file (JSON, the file's names to ours) translates names: --key-map FILE.",
         )
-    network.load_state_dict({name: tensor.float() for name, tensor in weights.items()})
+    network.load_state_dict({name: _stored(tensor, torch.float32) for name, tensor in weights.items()})
     return network.eval(), replace(card, digest=found_digest)
 
 
@@ -163,8 +163,7 @@ def compare(network: Encoder, weights: Mapping[str, torch.Tensor]) -> list[Diffe
     differences = []
     for name in sorted(expected.keys() | weights.keys()):
         want, have = expected.get(name), weights.get(name)
-        fits = want is not None and have is not None and have.shape == want.shape and have.is_floating_point()
-        if not fits:
+        if want is None or have is None or not _fits(want, have):
             differences.append(Difference(name, _describe(want), _describe(have)))
     return differences
 
@@ -178,6 +177,18 @@ def read_key_map(path: Path) -> dict[str, str]:
     if not isinstance(values, dict) or not all(isinstance(v, str) for v in values.values()):
         raise CheckpointError(f"The key map {path} is not a JSON object of names to names.")
     return values
+
+
+def _stored(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """A tensor in this floating-point type, whole numbers as they are."""
+    tensor = tensor.detach().cpu()
+    return (tensor.to(dtype) if tensor.is_floating_point() else tensor).contiguous()
+
+
+def _fits(want: torch.Tensor, have: torch.Tensor) -> bool:
+    """Of one shape, and both floating-point or of one whole-number type."""
+    both_float = want.is_floating_point() and have.is_floating_point()
+    return have.shape == want.shape and (both_float or have.dtype == want.dtype)
 
 
 def _describe(tensor: torch.Tensor | None) -> str:

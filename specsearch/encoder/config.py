@@ -21,6 +21,8 @@ class EncoderConfig:
     n_fourier : int
         Sine/cosine pairs of m/z and of neutral loss added to the eight features of a peak;
         0 in the published network.
+    n_bins : int
+        Bins of m/z and neutral loss with a fitted vector each; 0 in the published network.
     hidden, n_layers, n_heads, feed_forward : int
         The transformer.
     dropout : float
@@ -31,6 +33,7 @@ class EncoderConfig:
 
     max_peaks: int = 256
     n_fourier: int = 0
+    n_bins: int = 0
     hidden: int = 384
     n_layers: int = 6
     n_heads: int = 8

@@ -1,7 +1,8 @@
 """The encoder network, to be read in one sitting.
 
 An encoder-only transformer over peak tokens with a learned summary token (CLS); its final state,
-scaled to unit length, is a spectrum's embedding. With the default configuration this has exactly the
+scaled to unit length, is a spectrum's embedding. Beside the transformer there may be a peak table
+(`peak_table.py`), whose word is added to the state. With the default configuration this has exactly the
 14,106,690 parameters of NexaMass-V3-Struct. The published card gives dimensions and the total, not
 the layout; this layout meets every figure.
 """
@@ -15,11 +16,14 @@ from torch import nn
 from torch.nn import functional as F
 
 from specsearch.encoder.config import N_PEAK_FEATURES, EncoderConfig
+from specsearch.encoder.peak_table import PeakTable
 from specsearch.encoder.tokens import TokenBatch
 
 # Periods of the Fourier features in Da: from the whole m/z range down to instrument accuracy.
 _LONGEST_PERIOD_DA = 2000.0
 _SHORTEST_PERIOD_DA = 0.02
+# Where there is a peak table, the rest of the network begins as a small correction of what it says.
+_FIRST_CORRECTION = 0.1
 
 
 class Layer(nn.Module):
@@ -65,6 +69,11 @@ class Encoder(nn.Module):
         self.cls = nn.Parameter(torch.randn(hidden) * 0.02)
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.n_layers))
         self.norm = nn.LayerNorm(hidden)
+        if config.n_bins:
+            self.table = PeakTable(config.n_bins, hidden)
+            self.recall = nn.Linear(hidden, hidden, bias=False)
+            self.recall.weight.data.copy_(torch.eye(hidden) * hidden**0.5)
+            nn.init.constant_(self.norm.weight, _FIRST_CORRECTION)
         self.ssl = nn.Linear(hidden, config.ssl_size)
         self.fingerprint = nn.Sequential(
             nn.Linear(hidden, config.fingerprint_hidden),
@@ -83,8 +92,14 @@ class Encoder(nn.Module):
         )
         self.log_temperature = nn.Parameter(torch.tensor(math.log(0.07)))
 
-    def forward(self, batch: TokenBatch) -> torch.Tensor:
+    def forward(self, batch: TokenBatch, recalled: torch.Tensor | None = None) -> torch.Tensor:
         """Return the pooled state of each spectrum, shape (n_spectra, hidden); not normalised.
+
+        Parameters
+        ----------
+        batch : TokenBatch
+        recalled : torch.Tensor of shape (n_spectra, hidden), optional
+            In training, what a table says that was fitted without these spectra's molecules.
 
         Raises
         ------
@@ -99,7 +114,10 @@ class Encoder(nn.Module):
         mask = F.pad(batch.mask, (1, 0), value=True)[:, None, None, :]
         for layer in self.layers:
             x = layer(x, mask)
-        return self.norm(x[:, 0])
+        state = self.norm(x[:, 0])
+        if not self.config.n_bins:
+            return state
+        return state + self.recall(self.table(batch) if recalled is None else recalled)
 
     def token_features(self, batch: TokenBatch) -> torch.Tensor:
         """The eight features, followed by sines and cosines of m/z and neutral loss where configured."""

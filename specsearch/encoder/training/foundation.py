@@ -46,6 +46,9 @@ class FoundationPhase:
         torch.manual_seed(recipe.seed)
         self.head = nn.Linear(recipe.config.hidden, N_BINS).to(device)
 
+    def prepare(self, network: Encoder) -> None:
+        """Nothing: a peak table needs molecules."""
+
     def batch(self, number: int) -> Batch:
         """Two views of each of some spectra, and the peaks that each view lacks."""
         pool, rows, generator = self._pools.draw(number)

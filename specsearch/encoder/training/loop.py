@@ -37,6 +37,9 @@ class Phase(Protocol):
     def head(self) -> nn.Module:
         """What is trained beside the network and left behind with the phase."""
 
+    def prepare(self, network: Encoder) -> None:
+        """Put into a network what is not learnt step by step."""
+
     def batch(self, number: int) -> Batch:
         """Batch `number`, a function of that number and the recipe's seed alone; called in a thread."""
 
@@ -89,6 +92,7 @@ class Loop:
         self.folder, self.files = folder, RunFolder(folder, recipe, card)
         torch.manual_seed(recipe.seed)
         self.network = Encoder(recipe.config) if start is None else _copy(start, recipe.config)
+        phase.prepare(self.network)
         self.average = _copy(self.network, recipe.config)
         for module in (self.network, self.average, phase.head):
             module.to(self.workplace.device)

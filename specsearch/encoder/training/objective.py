@@ -82,6 +82,7 @@ class Objective:
         if len(landmarks) > max_landmarks:
             landmarks = np.sort(np.random.default_rng(0).choice(landmarks, max_landmarks, replace=False))
         places, _ = structure_space(fingerprints[landmarks], size)
+        self.landmark_rows = landmarks
         self.places = torch.from_numpy(places).to(device)
         self.landmarks = torch.from_numpy(fingerprints[landmarks]).float().to(device)
         self.fingerprints = torch.from_numpy(fingerprints).to(device)

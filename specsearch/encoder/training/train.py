@@ -47,5 +47,6 @@ class Run(Loop):
         workplace: Workplace | None = None,
     ) -> None:
         place = workplace or Workplace()
-        phase = StructurePhase(recipe, train, val, decoys, val_peers, place.device)
+        folder.mkdir(parents=True, exist_ok=True)
+        phase = StructurePhase(recipe, train, val, decoys, val_peers, place.device, folder)
         super().__init__(folder, recipe, phase, card, start, place)
