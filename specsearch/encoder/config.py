@@ -51,8 +51,14 @@ class EncoderConfig:
             raise CheckpointError(f"hidden size {self.hidden} is not divisible by {self.n_heads} heads.")
 
     def to_dict(self) -> dict[str, Any]:
-        """The configuration as JSON-ready values."""
-        return asdict(self)
+        """The configuration as JSON-ready values.
+
+        ``n_bins`` is left out at 0: models older than the peak table keep their digests.
+        """
+        values = asdict(self)
+        if not self.n_bins:
+            del values["n_bins"]
+        return values
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> EncoderConfig:

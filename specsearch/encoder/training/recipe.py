@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from specsearch.encoder.config import FOURIER, EncoderConfig
 from specsearch.errors import CheckpointError, TrainingError
@@ -176,7 +176,7 @@ def require_same_shape(found: EncoderConfig, wanted: EncoderConfig) -> None:
     CheckpointError
         Naming every dimension that differs.
     """
-    have, want = found.to_dict(), wanted.to_dict()
+    have, want = asdict(found), asdict(wanted)
     different = [f"{name} is {have[name]}, not {want[name]}" for name in want if have[name] != want[name]]
     if different:
         raise CheckpointError(

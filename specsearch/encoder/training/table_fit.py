@@ -23,7 +23,7 @@ from specsearch.encoder.training.examples import Examples
 from specsearch.encoder.training.state import load_state, prefixed, save_state, under
 
 _BLOCK = 512
-_PER_MOLECULE = 3  # spectra; more of one molecule say little new, and the solution costs the cube
+_PER_MOLECULE = 5  # spectra; more of one molecule say little new, and the solution costs the cube
 _N_FOLDS = 5
 _RIDGE = 1.0
 _SEED = 0
