@@ -25,7 +25,7 @@ class FusionWeights:
 
     embedding: float = 0.75
     peaks: float = 1.0
-    losses: float = 0.5
+    losses: float = 0.75
 
     def by_vector(self) -> dict[str, float]:
         """Weight by vector name, the vectors of weight zero left out."""
