@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from specsearch.cli.evaluate_massspecgym import massspecgym
+from specsearch.cli.evaluation_file import require_folder_of, write_evaluation
 from specsearch.cli.settings import ModelAt, find_real_data
-from specsearch.errors import InputFileError
 
 if TYPE_CHECKING:
     from specsearch.encoder.checkpoint import Card
@@ -93,9 +93,7 @@ def encoder(
     from specsearch.report.figures import figure_tables
 
     asked = dict(click.get_current_context().params)
-    if out_path is not None and not out_path.parent.is_dir():
-        # Better now than at the end of an hour's work.
-        raise InputFileError(f"There is no folder {out_path.parent} for the report.", "Make it first.")
+    require_folder_of(out_path)
     paths = _found(data_path, "massbank.parquet", "--data"), _found(bank_path, "molecules.parquet", "--bank")
     model = ModelAt(checkpoint or DEFAULT_CHECKPOINT, key_map_path)
     report, card = _evaluate(model, paths, split_name, limit_molecules, rivals, cache_path)
@@ -103,7 +101,7 @@ def encoder(
     for table in figure_tables(report.figures):
         console.print(table)
     if out_path is not None:
-        _write(out_path, report, card, asked, paths)
+        write_evaluation(out_path, "encoder evaluation", report.to_dict(), card, asked, paths)
         say(f"{len(report.figures):,} figures are in {out_path}.")
 
 
@@ -148,17 +146,4 @@ def _evaluate(
         return evaluation.run(peak_rivals=rivals), card
 
 
-def _write(path: Path, report: Report, card: Card, asked: dict[str, Any], paths: tuple[Path, Path]) -> None:
-    from ingest.plan import content_hash
-    from specsearch.report.circumstances import circumstances
-    from specsearch.spectra.writers.atomic import replacing_text
-
-    content = {
-        "name": "encoder evaluation",
-        "model": {"name": card.name, "digest": card.digest},
-        "data": {file.name: content_hash(file) for file in paths},
-        **report.to_dict(),
-        "circumstances": circumstances(asked, card.digest),
-    }
-    with replacing_text(path) as stream:
-        stream.write(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+evaluate.add_command(massspecgym)

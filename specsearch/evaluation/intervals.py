@@ -6,7 +6,7 @@ first, and the bootstrap draws molecules, not spectra.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -14,6 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 
 _RESAMPLES = 2000
 _BLOCK = 1 << 18
+
+Statistic = Callable[[NDArray[np.float64]], float]
+"""A number that depends on how much each value counts: its argument is a weight for each value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +118,48 @@ def estimate(values: ArrayLike, molecule: NDArray[np.int64], *, seed: int = 0) -
     means = mean_per_molecule(values, molecule)
     low, high = bootstrap_interval(means, seed=seed)
     return Estimate(float(means.mean()), low, high, len(means), len(molecule))
+
+
+def molecule_weights(molecule: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Weights by which every molecule counts once, however often it was measured.
+
+    Parameters
+    ----------
+    molecule : numpy.ndarray of shape (n_values,), int64
+
+    Returns
+    -------
+    numpy.ndarray of shape (n_values,)
+        Their sum is the number of molecules.
+    """
+    _, own, counts = np.unique(molecule, return_inverse=True, return_counts=True)
+    return 1.0 / counts[own]
+
+
+def estimate_statistic(
+    statistic: Statistic, molecule: NDArray[np.int64], *, n_resamples: int = _RESAMPLES, seed: int = 0
+) -> Estimate:
+    """What is no mean of values (an area, a ratio, an error over bins), with its interval over molecules.
+
+    Every molecule counts once; in a resample it counts as often as it is drawn. Resamples in which the
+    statistic is not defined (NaN) are left out. Where a statistic leans to one side, as errors over bins
+    do, so does its interval; it always holds the value itself.
+
+    Parameters
+    ----------
+    statistic : callable
+        From weights of shape (n_values,) to a number.
+    molecule : numpy.ndarray of shape (n_values,), int64
+    n_resamples, seed : int
+    """
+    _, own, counts = np.unique(molecule, return_inverse=True, return_counts=True)
+    once = 1.0 / counts[own]
+    drawn = (row for rows in _draws(len(counts), n_resamples, seed) for row in rows)
+    resampled = [statistic(once * np.bincount(row, minlength=len(counts))[own]) for row in drawn]
+    defined = [number for number in resampled if not np.isnan(number)]
+    value = float(statistic(once))
+    low, high = np.quantile(defined, [0.025, 0.975]) if defined else (value, value)
+    return Estimate(value, min(float(low), value), max(float(high), value), len(counts), len(molecule))
 
 
 def _draws(n_molecules: int, n_resamples: int, seed: int) -> Iterator[NDArray[np.int64]]:
