@@ -51,8 +51,9 @@ class Tables:
         out = torch.empty(len(views), self.full.vectors.shape[1])
         for number in np.unique(fold):
             rows = np.flatnonzero(fold == number)
+            batch = collate([views[row] for row in rows.tolist()])
             with torch.inference_mode():
-                out[torch.from_numpy(rows)] = self.without[number](collate([views[row] for row in rows.tolist()]))
+                out[torch.from_numpy(rows)] = self.without[number](batch)
         return out
 
     def save(self, path: Path, config: EncoderConfig) -> None:
