@@ -42,6 +42,15 @@ class InvalidSpectrum(SpecsearchError):
         self.detail = detail
 
 
+class InvalidMolecule(SpecsearchError):
+    """A structure that can be read but is no candidate."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason = reason
+        self.detail = detail
+
+
 class InputFileError(SpecsearchError):
     """A file that cannot be opened, recognised or read further."""
 

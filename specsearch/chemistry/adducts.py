@@ -91,6 +91,14 @@ class Adduct:
         """``"positive"`` or ``"negative"``."""
         return "positive" if self.charge > 0 else "negative"
 
+    @property
+    def molecule_charge(self) -> int:
+        """The charge that each ion's molecules must bring along: 0 for ``[M+H]+``, 1 for ``[M]+``.
+
+        A radical ion has lost or taken up an electron, so that its molecule is neutral.
+        """
+        return 0 if self.is_radical else self.charge - _ion_charge(self.groups)
+
     def contradicts(self, ion_mode: str | None) -> bool:
         """Whether a record's ion mode is the other one; an unknown mode (None) contradicts nothing."""
         return ion_mode is not None and ion_mode != self.ion_mode

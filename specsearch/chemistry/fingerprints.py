@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rdkit import rdBase
+from rdkit import Chem, rdBase
 from rdkit.Chem.rdFingerprintGenerator import (
     FingerprintGenerator64,
     GetMorganFeatureAtomInvGen,
@@ -67,10 +67,17 @@ def morgan_bits(smiles: Sequence[str], settings: MorganSettings = DEFAULT_MORGAN
     ParseError
         If a SMILES cannot be read.
     """
+    return morgan_bits_of([parse_molecule(text) for text in smiles], settings)
+
+
+def morgan_bits_of(
+    molecules: Sequence[Chem.Mol], settings: MorganSettings = DEFAULT_MORGAN
+) -> NDArray[np.uint8]:
+    """`morgan_bits` of molecules that are read already."""
     generator = _generator(settings)
-    bits = np.empty((len(smiles), settings.n_bits), dtype=np.uint8)
-    for row, text in zip(bits, smiles, strict=True):
-        row[:] = generator.GetFingerprintAsNumPy(parse_molecule(text))
+    bits = np.empty((len(molecules), settings.n_bits), dtype=np.uint8)
+    for row, molecule in zip(bits, molecules, strict=True):
+        row[:] = generator.GetFingerprintAsNumPy(molecule)
     return bits
 
 

@@ -15,6 +15,8 @@ _COMMANDS = {
     "demo": "demo",
     "index": "index",
     "search": "search",
+    "bank": "bank",
+    "identify": "identify",
     "libraries": "libraries",
     "drop": "libraries",
     "model": "model",

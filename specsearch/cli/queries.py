@@ -53,7 +53,7 @@ class Outcome:
             example = next(item for item in self.left_out if item.reason == reason)
             say(f"Left out, {count:,} x {reason}; for example {example}")
         if not self.n_asked:
-            raise InputFileError("There was no spectrum to search with.", _WHAT_QUERIES_ARE)
+            raise InputFileError("There was no spectrum to search with.", WHAT_QUERIES_ARE)
         where = f"{', '.join(self.libraries)} ({self.n_spectra:,} spectra)"
         n_found = self.n_asked - self.n_without_hits
         say(
@@ -63,7 +63,7 @@ class Outcome:
             say(f"Where nothing was found, try {_advice(settings)}.")
 
 
-_WHAT_QUERIES_ARE = "Queries are MS/MS spectra with at least one peak; a file of MS1 scans alone holds none."
+WHAT_QUERIES_ARE = "Queries are MS/MS spectra with at least one peak; a file of MS1 scans alone holds none."
 
 
 def _advice(settings: SearchSettings) -> str:
@@ -89,7 +89,7 @@ def answers(
     """
     found = find_files(paths)
     outcome.left_out += found.skipped
-    queries = _spectra(found.files, outcome)
+    queries = spectra_of(found.files, outcome.left_out)
     task = bar.add_task("searching", total=None)
     while batch := list(islice(queries, _BATCH)):
         spectra = [spectrum for _, _, spectrum in batch]
@@ -99,17 +99,17 @@ def answers(
         bar.advance(task, len(batch))
 
 
-def _spectra(files: Sequence[Path], outcome: Outcome) -> Iterator[tuple[str, int, Spectrum]]:
-    """File, number in it, and spectrum of each query that can be read."""
+def spectra_of(files: Sequence[Path], left_out: list[Skipped]) -> Iterator[tuple[str, int, Spectrum]]:
+    """File, number in it, and spectrum of each query that can be read; the others go to `left_out`."""
     for path in files:
         number = 0
         for number, record in enumerate(read_spectra(path), start=1):
             if isinstance(record, Skipped):
-                outcome.left_out.append(record)
+                left_out.append(record)
             else:
                 yield str(path), number, record
         if not number:
-            outcome.left_out.append(Skipped(str(path), "whole file", "no MS/MS spectrum in it"))
+            left_out.append(Skipped(str(path), "whole file", "no MS/MS spectrum in it"))
 
 
 def _count(outcome: Outcome, answer: Answer, file: str, number: int) -> None:

@@ -59,17 +59,26 @@ class StoreAt:
         )
 
     def work_folder(self, library: str) -> Path:
-        """Where a library's ledger lies: inside the library's folder, or for a server among the user's data.
-
-        A server has no folder of ours, so its ledgers go by a hash of its address.
-        """
+        """Where a library's ledger lies: in the library's folder, or for a server among the user's data."""
         from specsearch.store.names import require_library_name
 
         require_library_name(library)
+        return self._local / library if self.is_server else self._local / library / _INGEST
+
+    @property
+    def banks(self) -> Path:
+        """Folder of the banks' files, each in a folder of its own."""
+        from specsearch.store.names import BANKS
+
+        return self._local / BANKS
+
+    @property
+    def _local(self) -> Path:
+        """The store's folder; a server has none of ours, so it goes by a hash of its address."""
         if not self.is_server:
-            return self.folder / library / _INGEST
+            return self.folder
         server = hashlib.sha256(self.location.rstrip("/").encode()).hexdigest()[:16]
-        return _user_data() / "servers" / server / library
+        return _user_data() / "servers" / server
 
     def option(self) -> str:
         """The option that leads here, for commands shown to the user; empty where it is the default."""

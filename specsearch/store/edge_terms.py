@@ -18,13 +18,7 @@ from specsearch.store.payload import pack_payload, unpack_payload
 from specsearch.store.planner import IndexSettings, SearchPlan
 from specsearch.store.points import Point, SparseVector
 from specsearch.store.queries import QueryVector, Record
-from specsearch.store.schema import (
-    FLOAT_INDEXES,
-    KEYWORD_INDEXES,
-    SPARSE_VECTORS,
-    Contract,
-    VectorName,
-)
+from specsearch.store.schema import Contract, VectorName
 
 ENGINE = "qdrant-edge-py"
 ENGINE_VERSION = version(ENGINE)
@@ -56,7 +50,7 @@ def shard_config(contract: Contract, settings: IndexSettings) -> engine.EdgeConf
                 datatype=engine.VectorStorageDatatype.Float16,
             )
         },
-        sparse_vectors={name: engine.EdgeSparseVectorParams() for name in SPARSE_VECTORS},
+        sparse_vectors={name: engine.EdgeSparseVectorParams() for name in contract.layout.sparse_vectors},
         hnsw_config=engine.HnswIndexConfig(
             m=settings.m,
             ef_construct=settings.ef_construct,
@@ -72,8 +66,11 @@ def shard_config(contract: Contract, settings: IndexSettings) -> engine.EdgeConf
 def create_shard(library: Path, contract: Contract, settings: IndexSettings) -> None:
     """Make an empty shard in the library's folder and close it."""
     # enable_hnsw=False: extra graph edges per indexed value make building 2.5 times slower.
-    indexes: dict[str, Any] = {key: engine.FloatIndexParams(enable_hnsw=False) for key in FLOAT_INDEXES}
-    indexes |= {key: engine.KeywordIndexParams(enable_hnsw=False) for key in KEYWORD_INDEXES}
+    layout = contract.layout
+    indexes: dict[str, Any] = {
+        key: engine.FloatIndexParams(enable_hnsw=False) for key in layout.float_indexes
+    }
+    indexes |= {key: engine.KeywordIndexParams(enable_hnsw=False) for key in layout.keyword_indexes}
     with engine_call("create", library):
         (library / SHARD).mkdir()
         shard = engine.EdgeShard.create(str(library / SHARD), shard_config(contract, settings))

@@ -6,21 +6,24 @@ import re
 
 from specsearch.errors import StoreError
 
+BANKS = "banks"
+"""The folder of the banks lies among those of the libraries, so that none can have its name."""
+
 _ALLOWED = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 
 
-def require_library_name(name: str) -> str:
-    """Return the name, or raise.
+def require_library_name(name: str, kind: str = "library") -> str:
+    """Return the name of a library or a bank (`kind`, for the message), or raise.
 
     Raises
     ------
     StoreError
         Unless it is 1 to 100 letters, digits, ``.``, ``_`` or ``-`` and does not begin with ``.`` or ``-``
-        (no hidden folder, no parent folder, no option of a command).
+        (no hidden folder, no parent folder, no option of a command), and for ``banks``.
     """
-    if not _ALLOWED.fullmatch(name):
+    if not _ALLOWED.fullmatch(name) or name == BANKS:
         raise StoreError(
-            f"{name!r} cannot be the name of a library.",
+            f"{name!r} cannot be the name of a {kind}.",
             "Use 1 to 100 letters, digits, '.', '_' or '-', beginning with a letter, a digit or '_'.",
         )
     return name

@@ -62,6 +62,36 @@ KEYWORD_INDEXES: Final = (
     Key.INSTRUMENT_TYPE,
 )
 
+TARGET_PROJECTION: Final = "target projection"  # the kind of embedding that candidate molecules have
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What the points of a collection have beside their dense vector.
+
+    Parameters
+    ----------
+    sparse_vectors : tuple of str
+        Names of vectors, of which a point may lack some.
+    float_indexes, keyword_indexes : tuple of str
+        Keys of the payload that are filtered by.
+    required : tuple of str
+        Keys of the payload that no point may lack.
+    """
+
+    sparse_vectors: tuple[str, ...]
+    float_indexes: tuple[str, ...]
+    keyword_indexes: tuple[str, ...]
+    required: tuple[str, ...]
+
+
+SPECTRA: Final = Layout(
+    SPARSE_VECTORS, FLOAT_INDEXES, KEYWORD_INDEXES, (Key.SPECTRUM_ID, Key.LIBRARY, Key.ACCESSION)
+)
+CANDIDATES: Final = Layout(
+    (), (Key.EXACT_MASS,), (Key.FORMULA, Key.INCHIKEY14), (Key.INCHIKEY14, Key.EXACT_MASS)
+)
+
 # Floats in a payload are rounded: the engine returns 8.6 % of float64 one ulp off.
 FLOAT_DECIMALS: Final = 6
 
@@ -96,6 +126,11 @@ class Contract:
     specsearch_version: str = field(default="", metadata=_INFORMATIVE)
     engine: str = field(default="", metadata=_INFORMATIVE)
     engine_version: str = field(default="", metadata=_INFORMATIVE)
+
+    @property
+    def layout(self) -> Layout:
+        """What a point holds: that of a spectrum, or of a candidate molecule."""
+        return CANDIDATES if self.embedding_kind == TARGET_PROJECTION else SPECTRA
 
     def to_dict(self) -> dict[str, Any]:
         """The contract as JSON-ready values."""

@@ -13,7 +13,7 @@ from qdrant_client import QdrantClient, models
 from specsearch.errors import LibraryNotFound, StoreDamaged, StoreError
 from specsearch.store.names import require_library_name
 from specsearch.store.planner import LARGE_INDEX, IndexSettings
-from specsearch.store.schema import FLOAT_INDEXES, KEYWORD_INDEXES, SPARSE_VECTORS, Contract, VectorName
+from specsearch.store.schema import TARGET_PROJECTION, Contract, Layout, VectorName
 from specsearch.store.server_collection import ServerCollection, server_call
 
 ENGINE = "qdrant-server"
@@ -24,7 +24,8 @@ _METADATA_KEY = "specsearch_contract"
 class ServerStore:
     """Libraries as collections of a Qdrant server; see `specsearch.store.store.Store`.
 
-    Only collections that carry a contract are seen, so other collections of the server are safe.
+    Only collections that carry a contract are seen, so other collections of the server are safe; those of
+    candidate molecules are opened by name, and listed nowhere.
 
     Parameters
     ----------
@@ -60,7 +61,7 @@ class ServerStore:
     def libraries(self) -> list[str]:
         with server_call("list the libraries"):
             names = [collection.name for collection in self._client.get_collections().collections]
-        return sorted(name for name in names if self._metadata(name) is not None)
+        return sorted(name for name in names if _is_library(self._metadata(name)))
 
     def exists(self, name: str) -> bool:
         return self._metadata(require_library_name(name)) is not None
@@ -85,7 +86,7 @@ class ServerStore:
             )
         with server_call(f"index the fields of {name!r}"), warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Payload indexes have no effect in the local Qdrant")
-            for key, schema in _payload_indexes().items():
+            for key, schema in _payload_indexes(contract.layout).items():
                 self._client.create_payload_index(name, key, schema, wait=True)
         return ServerCollection(self._client, name, made, write=True)
 
@@ -129,6 +130,12 @@ class ServerStore:
         return Contract.from_dict(values)
 
 
+def _is_library(contract: dict[str, Any] | None) -> bool:
+    """Whether a collection is ours and holds spectra; a spoiled contract says so when it is opened."""
+    holds_molecules = isinstance(contract, dict) and contract.get("embedding_kind") == TARGET_PROJECTION
+    return contract is not None and not holds_molecules
+
+
 def _collection_config(contract: Contract, settings: IndexSettings) -> dict[str, Any]:
     """The same vectors and graph as in the embedded engine."""
     return {
@@ -139,7 +146,9 @@ def _collection_config(contract: Contract, settings: IndexSettings) -> dict[str,
                 datatype=models.Datatype.FLOAT16,
             )
         },
-        "sparse_vectors_config": {name: models.SparseVectorParams() for name in SPARSE_VECTORS},
+        "sparse_vectors_config": {
+            name: models.SparseVectorParams() for name in contract.layout.sparse_vectors
+        },
         "hnsw_config": models.HnswConfigDiff(
             m=settings.m,
             ef_construct=settings.ef_construct,
@@ -151,14 +160,14 @@ def _collection_config(contract: Contract, settings: IndexSettings) -> dict[str,
     }
 
 
-def _payload_indexes() -> dict[str, Any]:
+def _payload_indexes(layout: Layout) -> dict[str, Any]:
     """Indexed keys; enable_hnsw=False since extra edges per value make building 2.5 times slower."""
     floats = {
         key: models.FloatIndexParams(type=models.FloatIndexType.FLOAT, enable_hnsw=False)
-        for key in FLOAT_INDEXES
+        for key in layout.float_indexes
     }
     keywords = {
         key: models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD, enable_hnsw=False)
-        for key in KEYWORD_INDEXES
+        for key in layout.keyword_indexes
     }
     return {**floats, **keywords}

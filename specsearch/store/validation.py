@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from specsearch.errors import StoreError
 from specsearch.store.points import Point, SparseVector
 from specsearch.store.queries import ScoreRequest, VectorQuery
-from specsearch.store.schema import FLOAT_INDEXES, SPARSE_VECTORS, Contract, Key, VectorName
+from specsearch.store.schema import SPARSE_VECTORS, Contract, Key, Layout, VectorName
 
 UNIT_NORM_TOLERANCE = 1e-3
 
@@ -43,7 +43,7 @@ def require_valid(points: Sequence[Point], contract: Contract) -> None:
     _require_unit_embeddings(points)
     _require_sparse(points, [point.peaks for point in points], VectorName.PEAKS)
     _require_sparse(points, [point.losses for point in points], VectorName.LOSSES)
-    _require_payloads(points)
+    _require_payloads(points, contract.layout)
 
 
 def _require_distinct(points: Sequence[Point]) -> None:
@@ -79,12 +79,12 @@ def _require_sparse(points: Sequence[Point], vectors: Sequence[SparseVector], na
         _refuse(points[row[np.argmin(np.isfinite(values))]], f"{name} values not finite")
 
 
-def _require_payloads(points: Sequence[Point]) -> None:
+def _require_payloads(points: Sequence[Point], layout: Layout) -> None:
     for point in points:
-        for key in (Key.SPECTRUM_ID, Key.LIBRARY, Key.ACCESSION):
+        for key in layout.required:
             if not point.payload.get(key):
                 _refuse(point, f"no {key} in the payload")
-        for key in FLOAT_INDEXES:
+        for key in layout.float_indexes:
             value = point.payload.get(key)
             if value is not None and not (isinstance(value, float) and np.isfinite(value)):
                 _refuse(point, f"{key} is {value!r}")

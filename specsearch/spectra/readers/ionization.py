@@ -9,6 +9,8 @@ from typing import NamedTuple
 from specsearch.chemistry.adducts import parse_adduct
 from specsearch.errors import ParseError
 
+ADDUCT_CONTRADICTS_MODE = "adduct contradicts ion mode"
+
 _CHARGE = re.compile(r"([+-]?)(\d{1,3})(?:\.0+)?([+-]?)")
 _SIGNS = {"positive": 1, "negative": -1}
 
@@ -39,7 +41,7 @@ def ionization(charge_text: str, adduct_text: str, mode_text: str) -> Ionization
             notes.append(f"adduct not understood: {adduct_text}")
         else:
             if mode and mode * adduct.charge < 0:
-                notes.append("adduct contradicts ion mode")
+                notes.append(ADDUCT_CONTRADICTS_MODE)
             if number and (number != abs(adduct.charge) or written_sign * adduct.charge < 0):
                 notes.append("adduct contradicts charge")
             return Ionization(adduct.charge, adduct.text, tuple(notes))
