@@ -15,16 +15,16 @@ from benchmarks.at_scale import measure_speed
 from benchmarks.circumstances import write_result
 from benchmarks.libraries import LIBRARY, as_spectrum, build
 from benchmarks.massbank import embed, split_examples
-from benchmarks.scores import ALL_VECTORS, DirectScores, Vectors
 from benchmarks.script import arguments, print_table, print_verdicts, verdict
 from specsearch.encoder.embedder import Embedder
-from specsearch.evaluation.analogues import AnalogueBlock, AnalogueTask, analogue_task, only
+from specsearch.evaluation.analogues import AnalogueBlock, AnalogueTask, analogue_task
 from specsearch.evaluation.controls import (
     best_analogue,
     masked,
     nearest_precursor_analogue,
     random_analogue,
 )
+from specsearch.evaluation.direct_scores import ALL_VECTORS, DirectScores, Vectors
 from specsearch.evaluation.intervals import estimate
 from specsearch.evaluation.rivals import EntropyLibrary
 from specsearch.search.fusion import FusionWeights, fuse
@@ -145,7 +145,7 @@ def _engine_agreement(
             spectra = [as_spectrum(task.queries.inputs[row], str(row)) for row in asked]
             rows = [int(answer.hits[0].payload[Key.ACCESSION]) for answer in search.search(spectra)]
     molecule = task.library.molecule
-    checked = AnalogueTask(only(task.queries, asked), task.library)
+    checked = AnalogueTask(task.queries.only(asked), task.library)
     similarity = next(checked.blocks(len(asked))).judged(np.array(rows))
     return {
         "queries": len(asked),

@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 from benchmarks.circumstances import write_result
 from benchmarks.massbank import FILE, embed
 from benchmarks.rivals import GreedyCosine
-from benchmarks.scores import ALL_VECTORS, DirectScores, Vectors
 from benchmarks.script import arguments, print_table
 from specsearch.chemistry.tolerance import Tolerance
 from specsearch.encoder.embedder import Embedder
 from specsearch.encoder.tokens import TokenInput, token_input
 from specsearch.encoder.training.examples import is_clean
+from specsearch.evaluation.direct_scores import ALL_VECTORS, DirectScores, Vectors
 from specsearch.evaluation.intervals import estimate
 from specsearch.evaluation.partners import Pool, partner_first, partner_pools
 from specsearch.search.fusion import FusionWeights, fuse

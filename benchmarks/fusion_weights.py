@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from benchmarks.circumstances import write_result
 from benchmarks.massbank import embed, split_examples
-from benchmarks.scores import ALL_VECTORS, DirectScores, Vectors
 from benchmarks.script import arguments, print_table
 from specsearch.encoder.embedder import Embedder
 from specsearch.evaluation.analogues import AnalogueTask, analogue_task
+from specsearch.evaluation.direct_scores import ALL_VECTORS, DirectScores, Vectors
 from specsearch.evaluation.intervals import estimate
 from specsearch.search.fusion import FusionWeights, fuse
 

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from specsearch.encoder.embedder import Embedder
 from specsearch.encoder.tokens import TokenInput
 from specsearch.encoder.training.examples import Examples, collect_examples
-from specsearch.evaluation.analogues import only
 from specsearch.spectra.readers.parquet import read_parquet
 from specsearch.spectra.spectrum import Spectrum
 from specsearch.spectra.writers.parquet import write_parquet
@@ -51,7 +50,7 @@ def split_examples(data: Path, split: str, limit: int | None) -> Examples:
     examples = collect_examples(read_parquet(data / FILE), split)
     if limit is None or limit >= len(examples.inputs):
         return examples
-    return only(examples, np.linspace(0, len(examples.inputs) - 1, limit).astype(np.int64))
+    return examples.only(np.linspace(0, len(examples.inputs) - 1, limit).astype(np.int64))
 
 
 def embed(embedder: Embedder, inputs: Sequence[TokenInput], cache: Path | None) -> NDArray[np.float32]:

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 _FORMATS = ("table", "csv", "tsv", "jsonl", "parquet", "selective")
 _RANKER = "default: z(projection) + z(logit) + mass"
-_N_NEIGHBOURS = 20
 
 
 @click.command()
@@ -171,11 +170,12 @@ def _similarity(
     """An open search of the libraries, or None where there are none."""
     if not libraries:
         return None
+    from specsearch.search.library_evidence import N_NEIGHBOURS
     from specsearch.search.similar import SearchSettings, SimilaritySearch
 
     opened = stack.enter_context(store.open())
     collections = [stack.enter_context(opened.open(name)) for name in dict.fromkeys(libraries)]
-    return SimilaritySearch(collections, embedder, SearchSettings(top=_N_NEIGHBOURS, n_candidates=100))
+    return SimilaritySearch(collections, embedder, SearchSettings(top=N_NEIGHBOURS, n_candidates=100))
 
 
 def _write(

@@ -7,7 +7,7 @@ of another split; same ion mode, no precursor filter; Morgan Tanimoto of the top
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,7 +85,7 @@ def analogue_task(
         If queries and library share a molecule.
     """
     require_disjoint(queries, library)
-    return AnalogueTask(only(queries, query_rows(queries, library, per_molecule, seed)), library)
+    return AnalogueTask(queries.only(query_rows(queries, library, per_molecule, seed)), library)
 
 
 def query_rows(
@@ -94,13 +94,3 @@ def query_rows(
     """Which spectra `analogue_task` draws as queries, in their order."""
     rows = at_most(queries, per_molecule, seed)
     return rows[np.isin(queries.positive[rows], library.positive)]
-
-
-def only(examples: Examples, rows: NDArray[np.int64]) -> Examples:
-    """These spectra; the table of molecules stays whole, so that molecule numbers keep their meaning."""
-    return replace(
-        examples,
-        inputs=[examples.inputs[row] for row in rows],
-        molecule=examples.molecule[rows],
-        positive=examples.positive[rows],
-    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +38,8 @@ class Pools:
         Whether the bank lacks the true molecule within the window, so that it was put in.
     n_unreadable : int
         Molecules of the bank that were left out because RDKit refuses their SMILES.
+    smiles : numpy.ndarray of shape (n_molecules,), object
+        As the bank writes them; empty where nobody asks for structures.
     """
 
     start: NDArray[np.int64]
@@ -47,6 +49,7 @@ class Pools:
     packed: NDArray[np.uint8]
     is_added: NDArray[np.bool_]
     n_unreadable: int = 0
+    smiles: NDArray[np.object_] = field(default_factory=lambda: np.empty(0, dtype=object))
 
     def __len__(self) -> int:
         return len(self.start)
@@ -132,6 +135,7 @@ def candidate_pools(
         mass_error_ppm(np.repeat(split.neutral_mass, [len(rows) for rows in own]), mass[candidate]),
         packed_fingerprints(smiles.tolist(), cache, progress),
         is_added,
+        smiles=smiles,
     )
     return _readable(pools)
 
@@ -152,4 +156,5 @@ def _readable(pools: Pools) -> Pools:
         pools.packed,
         pools.is_added,
         int((~has_bits).sum()),
+        pools.smiles,
     )

@@ -15,7 +15,7 @@ import numpy as np
 
 from specsearch.encoder.training.examples import require_disjoint
 from specsearch.encoder.training.validation import at_most
-from specsearch.evaluation.analogues import AnalogueTask, only, query_rows
+from specsearch.evaluation.analogues import AnalogueTask, query_rows
 from specsearch.evaluation.bank import Bank
 from specsearch.evaluation.candidate_tasks import CandidateTask, candidate_figures, fit_fusions
 from specsearch.evaluation.candidates import WINDOW, candidate_pools
@@ -162,7 +162,7 @@ class Evaluation:
     def _analogues(self, peak_rivals: bool) -> Iterator[Figure]:
         train = self._train.examples
         rows = query_rows(self._split.examples, train)
-        task = AnalogueTask(only(self._split.examples, rows), train)
+        task = AnalogueTask(self._split.examples.only(rows), train)
         similarities = model_similarities(self._seen.only(rows), self._see(self._train))
         if peak_rivals:
             similarities |= peak_similarities(task.queries.inputs, train.inputs)
@@ -170,7 +170,7 @@ class Evaluation:
 
     def _partners(self, peak_rivals: bool) -> Iterator[Figure]:
         rows = np.flatnonzero(self._split.contributor >= 0)
-        examples, seen = only(self._split.examples, rows), self._seen.only(rows)
+        examples, seen = self._split.examples.only(rows), self._seen.only(rows)
         similarities = model_similarities(seen, seen)
         if peak_rivals:
             similarities |= pairwise_similarities(examples.inputs)
@@ -181,7 +181,7 @@ class Evaluation:
 
     def _correlation(self, peak_rivals: bool) -> Iterator[Figure]:
         rows = at_most(self._split.examples, 1)
-        examples, seen = only(self._split.examples, rows), self._seen.only(rows)
+        examples, seen = self._split.examples.only(rows), self._seen.only(rows)
         similarities = model_similarities(seen, seen)
         if peak_rivals:
             similarities |= peak_similarities(examples.inputs, examples.inputs)

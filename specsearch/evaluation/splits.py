@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,8 +31,8 @@ class Split:
         Da, from the measured precursor and the adduct alone.
     contributor : numpy.ndarray of shape (n_spectra,), int64
         Number of the laboratory; -1 where unknown.
-    instrument_type : list of str
-        As given; empty where unknown.
+    instrument_type, adduct, collision_energy, origin : list of str
+        As given; empty where unknown. The origin is the contribution that a spectrum came with.
     left_out : Counter of str
         Records of this split that serve no evaluation, by reason.
     """
@@ -43,6 +43,9 @@ class Split:
     neutral_mass: NDArray[np.float64]
     contributor: NDArray[np.int64]
     instrument_type: list[str]
+    adduct: list[str]
+    collision_energy: list[str]
+    origin: list[str]
     left_out: Counter[str]
 
     def __len__(self) -> int:
@@ -57,6 +60,23 @@ class Split:
     def n_peaks(self) -> NDArray[np.int64]:
         """Peaks that the encoder sees, shape (n_spectra,)."""
         return np.array([len(item.peaks.mz) for item in self.examples.inputs], dtype=np.int64)
+
+    def only(self, rows: NDArray[np.int64]) -> Split:
+        """These spectra; the table of molecules stays whole."""
+
+        def chosen(texts: list[str]) -> list[str]:
+            return [texts[row] for row in rows]
+
+        return replace(
+            self,
+            examples=self.examples.only(rows),
+            neutral_mass=self.neutral_mass[rows],
+            contributor=self.contributor[rows],
+            instrument_type=chosen(self.instrument_type),
+            adduct=chosen(self.adduct),
+            collision_energy=chosen(self.collision_energy),
+            origin=chosen(self.origin),
+        )
 
     def describe(self) -> dict[str, object]:
         """Sizes and what was left out, ready for JSON."""
@@ -143,10 +163,17 @@ def _split(name: str, spectra: list[Spectrum], left_out: Counter[str]) -> Split:
         examples,
         [smiles[key] for key in examples.inchikey14],
         np.array([_neutral_mass(spectrum) for spectrum in spectra]),
-        _numbered([spectrum.metadata.get("contributor", "") for spectrum in spectra]),
-        [spectrum.metadata.get("instrument_type", "") for spectrum in spectra],
+        _numbered(_metadata(spectra, "contributor")),
+        _metadata(spectra, "instrument_type"),
+        [spectrum.adduct or "" for spectrum in spectra],
+        _metadata(spectra, "collision_energy"),
+        _metadata(spectra, "contributor"),
         left_out,
     )
+
+
+def _metadata(spectra: Sequence[Spectrum], name: str) -> list[str]:
+    return [spectrum.metadata.get(name) or "" for spectrum in spectra]
 
 
 def _neutral_mass(spectrum: Spectrum) -> float:

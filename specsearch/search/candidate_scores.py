@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -60,6 +60,10 @@ class CandidateScores:
 
     def __len__(self) -> int:
         return len(self.row)
+
+    def only(self, places: NDArray[np.int64]) -> CandidateScores:
+        """Some of the candidates."""
+        return CandidateScores(**{one.name: getattr(self, one.name)[places] for one in fields(self)})
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -19,7 +19,9 @@ from specsearch.search.candidate_scores import (
     default_score,
     score_candidates,
 )
+from specsearch.search.confidence import MEDIUM, Rating
 from specsearch.search.constraints import Constraints
+from specsearch.search.decision import DecisionLayer
 from specsearch.search.fragment_support import FragmentSupport, fragment_support, with_fragments
 from specsearch.search.hypotheses import NO_PRECURSOR, Hypothesis, common_adducts, find_hypotheses
 from specsearch.search.library_evidence import Neighbours, find_neighbours, propagate
@@ -35,8 +37,6 @@ from specsearch.store.store import Collection
 
 _BATCH = 64
 WINDOW = Tolerance(10.0, "ppm")
-
-Ranking = Callable[[CandidateScores], NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,8 @@ class CandidateSettings:
         The first candidates whose fragments are compared with the peaks; 0 for none.
     fragment : Tolerance
         Of these peaks.
-    ranking : callable
-        From all scores of a list to what it is ranked by.
+    decision : DecisionLayer, optional
+        What ranks and rates; without it, `default_score` ranks and nothing is rated.
     """
 
     top: int = 20
@@ -70,7 +70,7 @@ class CandidateSettings:
     n_from_bank: int = 200
     n_fragmented: int = 50
     fragment: Tolerance = WINDOW
-    ranking: Ranking = default_score
+    decision: DecisionLayer | None = None
 
 
 class CandidateSearch:
@@ -177,10 +177,11 @@ class CandidateSearch:
         packed = self._bank.packed[matches.row]
         scores = score_candidates(matches, packed, self._network, outputs.logits[i], outputs.projection[i])
         if neighbours is not None:
-            similarity, hit = propagate(neighbours, packed)
+            similarity, hit = propagate(neighbours.likeness, neighbours.packed, packed)
             scores = replace(scores, library_similarity=similarity, library_hit=hit)
         scores, supports = self._fragmented(spectrum, hypotheses, scores)
-        ranking = self._settings.ranking(scores)
+        decision = self._settings.decision
+        ranking = default_score(scores) if decision is None else decision(scores)
         places = best_first(ranking, scores)[: self._settings.top]
         molecules = self._bank.molecules(scores.row[places])
         candidates = [
@@ -194,7 +195,18 @@ class CandidateSearch:
             )
             for rank, (place, molecule) in enumerate(zip(places.tolist(), molecules, strict=True), start=1)
         ]
-        return Shortlist(spectrum, hypotheses, scores, ranking, candidates, neighbours, notes=notes)
+        rating = self._rating(hypotheses, scores, ranking)
+        return Shortlist(spectrum, hypotheses, scores, ranking, candidates, neighbours, rating, notes=notes)
+
+    def _rating(
+        self, hypotheses: tuple[Hypothesis, ...], scores: CandidateScores, ranking: NDArray[np.float64]
+    ) -> Rating | None:
+        """How sure a list is; lists that are not picked by mass are of a kind that nothing was fitted on."""
+        if self._settings.decision is None or self._settings.window is None or not hypotheses:
+            return None
+        rating = self._settings.decision.rate(scores, ranking)
+        # Fitted where the adduct is known: a guessed one may put the right molecule out of the window.
+        return rating if hypotheses[0].is_given else rating.at_most(MEDIUM)
 
     def _fragmented(
         self, spectrum: Spectrum, hypotheses: tuple[Hypothesis, ...], scores: CandidateScores

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from specsearch.chemistry.adducts import Adduct
 from specsearch.chemistry.fragment_matching import Explanation, match_fragments
-from specsearch.chemistry.fragments import find_fragments
+from specsearch.chemistry.fragments import Fragments, find_fragments
 from specsearch.chemistry.masses import Formula
 from specsearch.chemistry.structures import parse_molecule
 from specsearch.chemistry.tolerance import Tolerance
@@ -48,9 +49,8 @@ def fragment_support(
     smiles: str, peaks: Peaks, adduct: Adduct, tolerance: Tolerance
 ) -> FragmentSupport | None:
     """Explain a spectrum by the fragments of a molecule; None for one whose atoms have no known mass."""
-    try:
-        fragments = find_fragments(parse_molecule(smiles), MAX_DEPTH)
-    except ParseError:
+    fragments = _fragments(smiles)
+    if fragments is None:
         return None
     found = match_fragments(fragments, peaks.mz, peaks.intensity, adduct, tolerance)
     return FragmentSupport(
@@ -69,6 +69,15 @@ def with_fragments(
             share[place] = support.explained_intensity
             score[place] = support.score
     return replace(scores, n_explained=count, explained_intensity=share, fragment_score=score)
+
+
+@lru_cache(maxsize=128)  # queries of one mass share their candidates
+def _fragments(smiles: str) -> Fragments | None:
+    """Fragments of a molecule; None for one whose atoms have no known mass."""
+    try:
+        return find_fragments(parse_molecule(smiles), MAX_DEPTH)
+    except ParseError:
+        return None
 
 
 def _note(found: Explanation, peaks: Peaks) -> str:

@@ -14,6 +14,8 @@ from specsearch.errors import ParseError
 from specsearch.search.similar import SimilarHit
 from specsearch.store.schema import Key
 
+N_NEIGHBOURS = 20
+
 
 @dataclass(frozen=True, eq=False)
 class Neighbours:
@@ -30,6 +32,11 @@ class Neighbours:
     hits: list[SimilarHit]
     packed: NDArray[np.uint8]
 
+    @property
+    def likeness(self) -> NDArray[np.float64]:
+        """Score of each hit, shape (n_hits,)."""
+        return np.array([hit.score for hit in self.hits], dtype=np.float64)
+
 
 def find_neighbours(hits: Sequence[SimilarHit]) -> Neighbours:
     """The hits whose structure can be read."""
@@ -40,7 +47,7 @@ def find_neighbours(hits: Sequence[SimilarHit]) -> Neighbours:
 
 
 def propagate(
-    neighbours: Neighbours, packed: NDArray[np.uint8]
+    likeness: NDArray[np.float64], known: NDArray[np.uint8], packed: NDArray[np.uint8]
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Carry the hits' similarity over to candidates.
 
@@ -49,7 +56,10 @@ def propagate(
 
     Parameters
     ----------
-    neighbours : Neighbours
+    likeness : numpy.ndarray of shape (n_hits,), float64
+        Of the hits' spectra to the query's, 0 to 1.
+    known : numpy.ndarray of shape (n_hits, n_bytes), uint8
+        Fingerprints of the hits' molecules.
     packed : numpy.ndarray of shape (n_candidates, n_bytes), uint8
 
     Returns
@@ -59,13 +69,9 @@ def propagate(
     hit : numpy.ndarray of shape (n_candidates,), int64
         Which hit gave it; -1 without any.
     """
-    if not neighbours.hits:
+    if not len(likeness):
         return np.full(len(packed), np.nan), np.full(len(packed), -1, dtype=np.int64)
-    likeness = [
-        hit.score * tanimoto(bits, packed)
-        for hit, bits in zip(neighbours.hits, neighbours.packed, strict=True)
-    ]
-    every = np.array(likeness).reshape(len(likeness), -1)
+    every = np.array([score * tanimoto(bits, packed) for score, bits in zip(likeness, known, strict=True)])
     return every.max(axis=0), every.argmax(axis=0)
 
 

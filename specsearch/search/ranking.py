@@ -1,90 +1,103 @@
-"""The decision layer: one number from all scores of a list, by a small fitted ranker.
+"""The ranker: one number from all scores of a list, by boosted trees fitted on unseen molecules.
 
-A conditional logit (McFadden 1974, the choice among a list's candidates): the chance that a candidate is the
-right one is the softmax, over its list, of a weighted sum of its features. Features are scores brought to
-mean 0 and deviation 1 within the list, so that a score counts by how far it parts the candidates.
+The trees (LightGBM) give each candidate the log-odds of being the right one, from its scores, their ranks and
+gaps within the list, its mass error, how many of the list share its formula, and the list's length.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
+from functools import cached_property
 
+import lightgbm
 import numpy as np
 from numpy.typing import NDArray
 
 from specsearch.errors import CheckpointError
-from specsearch.search.candidate_scores import CandidateScores, standardised
-
-_SIGMAS_PPM = {"mass within 1 ppm": 1.0, "mass within 3 ppm": 3.0}
-FEATURES = (
-    "projection",
-    "logit",
-    "cosine",
-    *_SIGMAS_PPM,
-    "library similarity",
-    "fragment score",
-    "explained intensity",
+from specsearch.search.candidate_scores import CandidateScores
+from specsearch.search.list_features import (
+    ENCODER_SCORES,
+    FRAGMENT_SCORES,
+    LIBRARY_SCORES,
+    candidate_features,
+    count_features,
 )
 
+_ENCODER = "encoder"
+_LIBRARY, _FRAGMENTS = "library", "fragments"
+_WRITTEN = " + "
+EVIDENCE: dict[str, tuple[str, ...]] = {
+    _ENCODER: ENCODER_SCORES,
+    _WRITTEN.join((_ENCODER, _LIBRARY)): ENCODER_SCORES + LIBRARY_SCORES,
+    _WRITTEN.join((_ENCODER, _FRAGMENTS)): ENCODER_SCORES + FRAGMENT_SCORES,
+    _WRITTEN.join((_ENCODER, _LIBRARY, _FRAGMENTS)): ENCODER_SCORES + LIBRARY_SCORES + FRAGMENT_SCORES,
+}
+"""Scores that take part, by what is at hand: each has a ranker of its own."""
 
-def features(scores: CandidateScores) -> NDArray[np.float64]:
-    """What a ranker sees of a list, shape (n_candidates, n_features), columns as `FEATURES`.
 
-    What is known of no candidate is 0 for all; what is known of some counts for the others as the lowest.
-    """
-    mass = [np.exp(-0.5 * (scores.mass_error_ppm / sigma) ** 2) for sigma in _SIGMAS_PPM.values()]
-    columns = (
-        scores.projection,
-        scores.logit,
-        scores.cosine,
-        *mass,
-        scores.library_similarity,
-        scores.fragment_score,
-        scores.explained_intensity,
-    )
-    return np.stack([standardised(_filled(column)) for column in columns], axis=1)
+def evidence_of(scores: CandidateScores) -> str:
+    """What is known of a list beside the encoder's opinion: one of the names in `EVIDENCE`."""
+    parts = [_ENCODER]
+    parts += [_LIBRARY] if np.isfinite(scores.library_similarity).any() else []
+    parts += [_FRAGMENTS] if np.isfinite(scores.fragment_score).any() else []
+    return _WRITTEN.join(parts)
 
 
 @dataclass(frozen=True)
 class Ranker:
-    """A fitted ranker; called with a list's scores it gives what to rank by, larger is better.
+    """Fitted trees for one kind of evidence; called with a list's scores it gives what to rank by.
 
     Parameters
     ----------
-    weights : mapping of str to float
-        Of features by name; those left out weigh nothing.
-    encoder : str
-        Digest of the model whose scores it was fitted on.
-    card : mapping
-        What it was fitted on, and how well it did.
+    evidence : str
+        A name in `EVIDENCE`.
+    trees : str
+        LightGBM's text of the model: plain numbers, nothing in it is executed.
 
     Raises
     ------
     CheckpointError
-        If a weight is of no known feature, or not a finite number.
+        If the text is no model, or one of other features.
     """
 
-    weights: Mapping[str, float]
-    encoder: str
-    card: Mapping[str, Any] = field(default_factory=dict)
+    evidence: str
+    trees: str
 
     def __post_init__(self) -> None:
-        if unknown := sorted(set(self.weights) - set(FEATURES)):
-            raise CheckpointError(f"The ranker weighs unknown features: {', '.join(unknown)}.")
-        if not all(np.isfinite(weight) for weight in self.weights.values()):
-            raise CheckpointError("A weight of the ranker is not a finite number.")
+        if self.evidence not in EVIDENCE:
+            raise CheckpointError(f"The ranker knows evidence {self.evidence!r}, which does not exist.")
+        _ = self._booster  # a damaged text is an error now, not at the first query
 
     def __call__(self, scores: CandidateScores) -> NDArray[np.float64]:
-        """Log-odds of each candidate up to a constant of the list, shape (n_candidates,)."""
-        return features(scores) @ np.array([self.weights.get(name, 0.0) for name in FEATURES])
+        """Log-odds of each candidate, shape (n_candidates,)."""
+        return self.log_odds(candidate_features(scores, EVIDENCE[self.evidence]))
 
-    def probabilities(self, scores: CandidateScores) -> NDArray[np.float64]:
-        """Chance of each candidate, if one of them is right; shape (n_candidates,), sum 1."""
-        return softmax(self(scores))
+    def log_odds(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Log-odds, shape (n_candidates,), from features of candidates of any lists."""
+        if not len(features):
+            return np.empty(0)
+        return np.asarray(self._booster.predict(features, raw_score=True, num_threads=1), dtype=np.float64)
+
+    @cached_property
+    def _booster(self) -> lightgbm.Booster:
+        return read_trees(self.trees, count_features(EVIDENCE[self.evidence]))
+
+
+def read_trees(text: str, n_features: int) -> lightgbm.Booster:
+    """Trees from LightGBM's text.
+
+    Raises
+    ------
+    CheckpointError
+        If the text is no model, or one of another number of features.
+    """
+    try:
+        booster = lightgbm.Booster(model_str=text)
+    except lightgbm.basic.LightGBMError as error:
+        raise CheckpointError(f"The ranker's trees cannot be read: {error}") from None
+    if booster.num_feature() != n_features:
+        raise CheckpointError(f"The ranker's trees read {booster.num_feature()} features, not {n_features}.")
+    return booster
 
 
 def softmax(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -93,45 +106,3 @@ def softmax(values: NDArray[np.float64]) -> NDArray[np.float64]:
         return values
     powers = np.exp(values - values.max())
     return powers / powers.sum()
-
-
-def write_ranker(path: Path, ranker: Ranker) -> None:
-    """Write a ranker as JSON."""
-    path.write_text(json.dumps(asdict(ranker), indent=1) + "\n", encoding="utf-8")
-
-
-def read_ranker(path: Path, encoder: str) -> Ranker:
-    """Read a ranker for a model.
-
-    Parameters
-    ----------
-    path : Path
-    encoder : str
-        Digest of the model whose scores will be ranked.
-
-    Raises
-    ------
-    CheckpointError
-        If the file is no ranker, or one for the scores of another model.
-    """
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        weights = {name: float(weight) for name, weight in values["weights"].items()}
-        ranker = Ranker(weights, str(values["encoder"]), dict(values["card"]))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(
-            f"{path} is not a ranker ({error}).", "Use --ranker none, or another file."
-        ) from None
-    if ranker.encoder != encoder:
-        raise CheckpointError(
-            f"The ranker {path} was fitted on the scores of another model "
-            f"({ranker.encoder[:12]}, not {encoder[:12]}).",
-            "Use --ranker none, or the ranker that came with the model.",
-        )
-    return ranker
-
-
-def _filled(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The lowest known value where nothing is known; 0 throughout where nothing is known at all."""
-    known = values[np.isfinite(values)]
-    return np.where(np.isfinite(values), values, known.min() if len(known) else 0.0)

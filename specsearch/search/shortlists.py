@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from specsearch.search.candidate_scores import CandidateScores
+from specsearch.search.confidence import Rating
 from specsearch.search.fragment_support import FragmentSupport
 from specsearch.search.hypotheses import Hypothesis
 from specsearch.search.library_evidence import Neighbours
@@ -64,6 +65,8 @@ class Shortlist:
         The first of them, best first.
     neighbours : Neighbours or None
         Hits of the libraries, where any took part.
+    rating : Rating or None
+        How sure the list is; None where nothing was fitted that could say so.
     reason, detail : str
         Why the query could not be asked: short and countable, and what exactly was found.
     advice : str
@@ -78,6 +81,7 @@ class Shortlist:
     ranking: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
     candidates: list[Candidate] = field(default_factory=list)
     neighbours: Neighbours | None = None
+    rating: Rating | None = None
     reason: str = ""
     detail: str = ""
     advice: str = ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -54,6 +54,16 @@ class Examples:
         order = np.argsort(self.molecule, kind="stable")
         counts = np.bincount(self.molecule, minlength=len(self.inchikey14))
         return np.split(order, np.cumsum(counts)[:-1])
+
+    def only(self, rows: NDArray[np.int64]) -> Examples:
+        """These spectra; the table of molecules stays whole, so that molecule numbers keep their meaning."""
+        return replace(
+            self,
+            inputs=[self.inputs[row] for row in rows],
+            molecule=self.molecule[rows],
+            positive=self.positive[rows],
+            accession=[self.accession[row] for row in rows] if self.accession else [],
+        )
 
     def names(self, rows: NDArray[np.int64]) -> list[str]:
         """What to call some spectra in a message."""
