@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from specsearch.cli.evaluate_candidates import candidates
 from specsearch.cli.evaluate_massspecgym import massspecgym
 from specsearch.cli.evaluation_file import require_folder_of, write_evaluation
-from specsearch.cli.settings import ModelAt, find_real_data
+from specsearch.cli.settings import ModelAt, find_file
 
 if TYPE_CHECKING:
     from specsearch.encoder.checkpoint import Card
@@ -94,7 +95,10 @@ def encoder(
 
     asked = dict(click.get_current_context().params)
     require_folder_of(out_path)
-    paths = _found(data_path, "massbank.parquet", "--data"), _found(bank_path, "molecules.parquet", "--bank")
+    paths = (
+        find_file(data_path, "massbank.parquet", "--data"),
+        find_file(bank_path, "molecules.parquet", "--bank"),
+    )
     model = ModelAt(checkpoint or DEFAULT_CHECKPOINT, key_map_path)
     report, card = _evaluate(model, paths, split_name, limit_molecules, rivals, cache_path)
     console = screen()
@@ -103,16 +107,6 @@ def encoder(
     if out_path is not None:
         write_evaluation(out_path, "encoder evaluation", report.to_dict(), card, asked, paths)
         say(f"{len(report.figures):,} figures are in {out_path}.")
-
-
-def _found(named: Path | None, usual: str, option: str) -> Path:
-    """The file that was named, or the usual one where real data lies."""
-    if named is not None:
-        return named
-    folder = find_real_data()
-    if folder is None or not (folder / usual).is_file():
-        raise click.UsageError(f"There is no {usual} at hand: name a file with {option}.")
-    return folder / usual
 
 
 def _evaluate(
@@ -146,4 +140,5 @@ def _evaluate(
         return evaluation.run(peak_rivals=rivals), card
 
 
+evaluate.add_command(candidates)
 evaluate.add_command(massspecgym)

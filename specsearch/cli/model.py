@@ -1,4 +1,4 @@
-"""``specsearch model``: what a model file says of itself."""
+"""``specsearch model``: what a model file or a ranker says of itself."""
 
 from __future__ import annotations
 
@@ -48,6 +48,27 @@ def show(file: Path | None, key_map_path: Path | None) -> None:
         *(("limits" if number == 0 else "", limit) for number, limit in enumerate(card.limits)),
     ]
     screen().print(make_table("", ("", "model"), rows))
+
+
+@model.command()
+@click.argument("file", required=False, type=click.Path(path_type=Path))
+def ranker(file: Path | None) -> None:
+    """Show the card of a ranker FILE (by default the shipped one): what it was fitted on, how true it is."""
+    from specsearch.cli.screen import screen
+    from specsearch.report.tables import make_table
+    from specsearch.search.decision import DEFAULT_RANKER, read_decision
+
+    path = file or DEFAULT_RANKER
+    layer = read_decision(path)
+    limits = layer.card.get("limits", ())
+    rows: list[tuple[str, object]] = [
+        ("file", f"{path} ({path.stat().st_size / 1e6:.1f} MB)"),
+        ("digest", layer.digest),
+        ("for the model", layer.encoder),
+        *_lines("card", {name: value for name, value in layer.card.items() if name != "limits"}),
+        *(("limits" if number == 0 else "", limit) for number, limit in enumerate(limits)),
+    ]
+    screen().print(make_table("", ("", "ranker"), rows))
 
 
 def _lines(title: str, values: Mapping[str, Any]) -> Iterator[tuple[str, object]]:

@@ -129,6 +129,16 @@ def find_real_data() -> Path | None:
     return next((folder for folder in folders if (folder / "massbank.parquet").is_file()), None)
 
 
+def find_file(named: Path | None, usual: str, option: str) -> Path:
+    """The file that was named, or the usual one where real data lies."""
+    if named is not None:
+        return named
+    folder = find_real_data()
+    if folder is None or not (folder / usual).is_file():
+        raise click.UsageError(f"There is no {usual} at hand: name a file with {option}.")
+    return folder / usual
+
+
 def store_option(command: Command) -> Command:
     """Add ``--store``, handed on as `store`: a `StoreAt`."""
     return click.option(

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from specsearch.cli.train_options import chosen_recipe, recipe_options, run_options
+from specsearch.cli.train_ranker import ranker
 from specsearch.encoder.training.recipe import FoundationRecipe, Recipe
 
 _LIMITS = {
@@ -113,3 +114,6 @@ def structure(
         card = make_card(name or "structure", _LIMITS["structure"], **material)
         run = Run(folder, recipe, parts["train"], parts["val"], card, start, decoys, peers, place)
         screen.run(run)
+
+
+train.add_command(ranker)

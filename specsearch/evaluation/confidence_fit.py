@@ -13,7 +13,7 @@ from scipy.optimize import isotonic_regression, minimize
 
 from specsearch.evaluation.abstention import choose_threshold, one_of_each, risk_bound
 from specsearch.evaluation.conformal import Beliefs, shortlist_threshold
-from specsearch.evaluation.decision_lists import JudgedList
+from specsearch.evaluation.decision_lists import JudgedList, LaidLists
 from specsearch.evaluation.intervals import molecule_weights
 from specsearch.evaluation.ranker_fit import N_FOLDS, OutOfFold
 from specsearch.search.confidence import HIGH, LOW, MEDIUM, Confidence, Logistic, spread
@@ -188,10 +188,6 @@ def _where_right(
 
 def _beliefs(lists: Sequence[JudgedList], ranked: OutOfFold, right: NDArray[np.float64]) -> Beliefs:
     """Probabilities of all candidates, as `Confidence` gives them."""
-    start = np.cumsum([0, *(len(one.scores) for one in lists[:-1])])
-    return Beliefs(
-        np.concatenate([spread(float(p), odds) for p, odds in zip(right, ranked.present, strict=True)]),
-        start,
-        start + np.array([one.truth for one in lists]),
-        np.array([one.molecule for one in lists]),
-    )
+    laid = LaidLists.of(lists)
+    probability = [spread(float(p), odds) for p, odds in zip(right, ranked.present, strict=True)]
+    return Beliefs(np.concatenate(probability), laid.start, laid.truth, laid.molecule)

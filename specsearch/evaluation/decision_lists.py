@@ -21,13 +21,14 @@ from specsearch.encoder.checkpoint import Card
 from specsearch.encoder.network import Encoder
 from specsearch.encoder.training.examples import Examples
 from specsearch.evaluation.candidates import Pools
+from specsearch.evaluation.controls import masked
 from specsearch.evaluation.direct_scores import ALL_VECTORS, DirectScores, Vectors
 from specsearch.evaluation.models import EncoderModel
 from specsearch.evaluation.progress import Progress, silent, told
 from specsearch.evaluation.splits import Split
+from specsearch.search import fragment_support as fragments
 from specsearch.search.candidate_scores import CandidateScores, Matches, default_score, score_candidates
 from specsearch.search.candidates import WINDOW, best_first
-from specsearch.search.fragment_support import FragmentSupport, fragment_support, with_fragments
 from specsearch.search.fusion import FusionWeights, fuse
 from specsearch.search.library_evidence import N_NEIGHBOURS, propagate
 from specsearch.spectra.cleaning import Peaks
@@ -60,6 +61,30 @@ class JudgedList:
         return self.scores.only(np.delete(np.arange(len(self.scores)), self.truth))
 
 
+@dataclass(frozen=True, eq=False)
+class LaidLists:
+    """Judged lists laid end to end.
+
+    Parameters
+    ----------
+    start, truth, size, molecule : numpy.ndarray of shape (n_lists,), int64
+        First candidate, place of the right one among all candidates, number of candidates, and whose it is.
+    """
+
+    start: NDArray[np.int64]
+    truth: NDArray[np.int64]
+    size: NDArray[np.int64]
+    molecule: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, lists: Sequence[JudgedList]) -> LaidLists:
+        """Lay lists end to end in their order."""
+        size = np.array([len(one.scores) for one in lists], dtype=np.int64)
+        start = np.cumsum(size) - size
+        truth = start + np.array([one.truth for one in lists], dtype=np.int64)
+        return cls(start, truth, size, np.array([one.molecule for one in lists], dtype=np.int64))
+
+
 def judged_lists(
     network: Encoder,
     card: Card,
@@ -67,6 +92,7 @@ def judged_lists(
     pools: Pools,
     library: Examples | None,
     *,
+    with_fragments: bool = True,
     cache: Path | None = None,
     n_workers: int = 1,
     progress: Progress = silent,
@@ -84,6 +110,8 @@ def judged_lists(
         One of each spectrum of the split, with SMILES.
     library : Examples, optional
         Spectra whose molecules are known; they must not be those of the queries.
+    with_fragments : bool
+        Whether to look for fragments, which takes longest.
     cache : Path, optional
         Folder where the encoder's states are kept.
     n_workers : int
@@ -109,7 +137,8 @@ def judged_lists(
         for i, (likeness, found) in enumerate(hits):
             similarity, hit = propagate(likeness, bits[library.molecule[found]], pools.packed[scored[i].row])
             scored[i] = replace(scored[i], library_similarity=similarity, library_hit=hit)
-    scored = _fragmented(split, pools, scored, n_workers, progress)
+    if with_fragments:
+        scored = _fragmented(split, pools, scored, n_workers, progress)
     truth = pools.truth - pools.start
     return [
         JudgedList(*one) for one in zip(scored, truth.tolist(), split.examples.molecule.tolist(), strict=True)
@@ -154,12 +183,18 @@ def _fragmented(
     with ProcessPoolExecutor(n_workers, mp_context=get_context("spawn")) as pool:
         answers = (one for chunk in pool.map(_supports, chunks) for one in chunk)
         for i in told(order.tolist(), "fragments", progress):
-            found[i] = with_fragments(scored[i], places[i], next(answers))
+            found[i] = fragments.with_fragments(scored[i], places[i], next(answers))
     return found
 
 
-def _supports(tasks: Sequence[Task]) -> list[list[FragmentSupport | None]]:
+def _supports(tasks: Sequence[Task]) -> list[list[fragments.FragmentSupport | None]]:
     return [
-        [fragment_support(text, peaks, parse_adduct(adduct), WINDOW) for text in smiles]
+        [fragments.fragment_support(text, peaks, parse_adduct(adduct), WINDOW) for text in smiles]
         for smiles, peaks, adduct in tasks
     ]
+
+
+def masked_split(split: Split) -> Split:
+    """The same queries with their peaks withheld: the control that shows what the precursor alone says."""
+    inputs = [masked(item) for item in split.examples.inputs]
+    return replace(split, examples=replace(split.examples, inputs=inputs), name=f"{split.name}, masked")

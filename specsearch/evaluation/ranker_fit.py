@@ -13,7 +13,7 @@ from specsearch.errors import TrainingError
 from specsearch.evaluation.decision_lists import JudgedList
 from specsearch.evaluation.intervals import molecule_weights
 from specsearch.search.candidate_scores import CandidateScores
-from specsearch.search.list_features import FRAGMENT_SCORES, LIBRARY_SCORES, candidate_features
+from specsearch.search.list_features import FRAGMENT_SCORES, LIBRARY_SCORES, candidate_features, feature_names
 from specsearch.search.ranking import EVIDENCE, Ranker
 
 N_FOLDS = 5
@@ -65,8 +65,10 @@ class FeatureTable:
     start: NDArray[np.int64]
 
     @classmethod
-    def of(cls, lists: Iterable[CandidateScores], names: tuple[str, ...]) -> FeatureTable:
-        found = [candidate_features(scores, names) for scores in lists]
+    def of(cls, lists: Iterable[CandidateScores], names: tuple[str, ...], without: str = "") -> FeatureTable:
+        """Features of some scores; `without` leaves out those made of one of `feature_names`."""
+        kept = [name != without for name in feature_names(names)]
+        found = [candidate_features(scores, names)[:, kept] for scores in lists]
         return cls(np.concatenate(found), np.cumsum([0, *map(len, found)]))
 
     def only(self, lists: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -97,19 +99,21 @@ def fit_ranker(lists: Sequence[JudgedList], evidence: str) -> Ranker:
     return Ranker(evidence, fit_trees(table, lists, np.arange(len(lists))).model_to_string())
 
 
-def out_of_fold(lists: Sequence[JudgedList], evidence: str, *, seed: int = 0) -> OutOfFold:
+def out_of_fold(lists: Sequence[JudgedList], evidence: str, *, without: str = "", seed: int = 0) -> OutOfFold:
     """Rank each list by trees fitted without its molecule.
 
     Parameters
     ----------
     lists, evidence
         As in `fit_ranker`.
+    without : str
+        What to leave out, a name in `feature_names`; nothing by default.
     seed : int
         Of the folds.
     """
     tables = [
-        FeatureTable.of((one.scores for one in lists), EVIDENCE[evidence]),
-        FeatureTable.of((one.without_truth() for one in lists), EVIDENCE[evidence]),
+        FeatureTable.of((one.scores for one in lists), EVIDENCE[evidence], without),
+        FeatureTable.of((one.without_truth() for one in lists), EVIDENCE[evidence], without),
     ]
     fold = molecule_folds(lists, seed)
     found: list[list[NDArray[np.float64]]] = [[np.empty(0)] * len(lists) for _ in tables]

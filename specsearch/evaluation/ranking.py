@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from specsearch.errors import SpecsearchError
-from specsearch.evaluation.candidates import Pools
 from specsearch.evaluation.figures import Figure, by_stratum
 from specsearch.evaluation.strata import ALL, Strata
 
@@ -60,12 +60,28 @@ class Places:
         return (harmonic[last] - harmonic[self.above]) / (self.tied + 1)
 
 
-def places(pools: Pools, score: NDArray[np.floating]) -> Places:
+class LaidOut(Protocol):
+    """Lists laid end to end, such as `Pools`."""
+
+    @property
+    def start(self) -> NDArray[np.int64]:
+        """First candidate of each list, shape (n_lists,)."""
+
+    @property
+    def truth(self) -> NDArray[np.int64]:
+        """Where the truth of each list stands among all candidates, shape (n_lists,)."""
+
+    @property
+    def size(self) -> NDArray[np.int64]:
+        """Candidates of each list, shape (n_lists,)."""
+
+
+def places(pools: LaidOut, score: NDArray[np.floating]) -> Places:
     """Places of the truth by a score; larger is better.
 
     Parameters
     ----------
-    pools : Pools
+    pools : Pools or other lists laid end to end
     score : numpy.ndarray of shape (n_candidates,)
         Two scores of a list that differ by less than a millionth of its range are equal.
 
@@ -91,7 +107,7 @@ def places(pools: Pools, score: NDArray[np.floating]) -> Places:
 
 def ranking_figures(
     section: str,
-    pools: Pools,
+    pools: LaidOut,
     scores: Mapping[str, NDArray[np.floating]],
     molecule: NDArray[np.int64],
     strata: Strata,

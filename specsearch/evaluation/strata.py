@@ -1,7 +1,8 @@
-"""Strata: the same figures by ion mode, instrument, number of peaks, and kind of precursor."""
+"""Strata: the same figures by ion mode, instrument, peaks, precursor, adduct, energy and contest."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -21,6 +22,9 @@ _OTHER_INSTRUMENT = "other instrument"
 # Rounded to four decimals a calculated precursor is off by 0.5 ppm at most from 100 Da on; measured ones
 # are rarely that near.
 _CALCULATED_PPM = 0.5
+_ENERGY_BOUNDS = (25, 50)  # as given, eV or %
+_CONTESTS = ("CASMI_2012", "CASMI_2016")
+_OFTEN = 100
 _PEAK_BOUNDS = (0, 5, 10, 20, 50)  # above this many
 
 Strata = Mapping[str, NDArray[np.bool_]]
@@ -42,6 +46,9 @@ def strata_of(split: Split) -> dict[str, NDArray[np.bool_]]:
         **_instruments(split.instrument_type),
         **_peak_ranges(split.n_peaks),
         **_precursors(split),
+        **_named("adduct", split.adduct),
+        **_energies(split.collision_energy),
+        **_named("from", [text if text in _CONTESTS else "" for text in split.origin]),
     }
     return {name: members for name, members in strata.items() if members.any()}
 
@@ -64,6 +71,25 @@ def _peak_ranges(n_peaks: NDArray[np.int64]) -> dict[str, NDArray[np.bool_]]:
         name = f"{above + 1}+ peaks" if upto is None else f"{above + 1}-{upto} peaks"
         ranges[name] = (n_peaks > above) & (True if upto is None else n_peaks <= upto)
     return ranges
+
+
+def _named(prefix: str, texts: list[str]) -> dict[str, NDArray[np.bool_]]:
+    """The texts that many spectra share."""
+    values, counts = np.unique(np.array([*texts, ""]), return_counts=True)
+    often = [value for value, count in zip(values, counts, strict=True) if value and count >= _OFTEN]
+    return {f"{prefix} {value}": np.array(texts) == value for value in often}
+
+
+def _energies(texts: list[str]) -> dict[str, NDArray[np.bool_]]:
+    """By the first number of the collision energy; records rarely say whether it is in eV or relative."""
+    found = [re.search(r"\d+(\.\d+)?", text) for text in texts]
+    energy = np.array([float(number.group()) if number else np.nan for number in found])
+    low, high = _ENERGY_BOUNDS
+    return {
+        f"collision energy to {low}": energy <= low,
+        f"collision energy {low} to {high}": (energy > low) & (energy <= high),
+        f"collision energy above {high}": energy > high,
+    }
 
 
 def _precursors(split: Split) -> dict[str, NDArray[np.bool_]]:

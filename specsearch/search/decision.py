@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from specsearch.encoder.checkpoint import DEFAULT_CHECKPOINT
 from specsearch.errors import CheckpointError
 from specsearch.search.candidate_scores import CandidateScores
 from specsearch.search.confidence import BANDS, Confidence, Logistic, Rating
 from specsearch.search.list_features import LIST_FEATURES
 from specsearch.search.ranking import EVIDENCE, Ranker, evidence_of
 
+DEFAULT_RANKER = DEFAULT_CHECKPOINT.parent / "ranker.json"
 _FORMAT = "specsearch decision layer 1"
 _OTHERWISE = "Use --ranker none, or the ranker that came with the model."
 
@@ -62,14 +64,14 @@ def write_decision(path: Path, layer: DecisionLayer) -> None:
     path.write_text(_text(layer), encoding="utf-8")
 
 
-def read_decision(path: Path, encoder: str) -> DecisionLayer:
-    """Read a decision layer for a model.
+def read_decision(path: Path, encoder: str | None = None) -> DecisionLayer:
+    """Read a decision layer.
 
     Parameters
     ----------
     path : Path
-    encoder : str
-        Digest of the model whose candidates will be ranked.
+    encoder : str, optional
+        Digest of the model whose candidates will be ranked; without it, the layer's own is not checked.
 
     Raises
     ------
@@ -89,7 +91,7 @@ def read_decision(path: Path, encoder: str) -> DecisionLayer:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         what = f"{type(error).__name__}: {error}" if isinstance(error, KeyError) else error
         raise CheckpointError(f"{path} is no ranker ({what}).", _OTHERWISE) from None
-    if layer.encoder != encoder:
+    if encoder is not None and layer.encoder != encoder:
         raise CheckpointError(
             f"The ranker {path} was fitted on the scores of another model "
             f"({layer.encoder[:12]}, not {encoder[:12]}).",

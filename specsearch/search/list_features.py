@@ -20,6 +20,7 @@ LIBRARY_SCORES = ("library_similarity",)
 FRAGMENT_SCORES = ("fragment_score", "explained_intensity")
 _LED = (*ENCODER_SCORES, *LIBRARY_SCORES, *FRAGMENT_SCORES)
 _LOGIT_SCALE = 0.1  # brings sums over some fifty bits to the size of the other leads
+MASS, FORMULA, LENGTH = "mass", "formula", "length"
 LIST_FEATURES = (
     "log-odds of the first among its list",
     "log-odds of the first",
@@ -65,9 +66,10 @@ def candidate_features(scores: CandidateScores, names: tuple[str, ...]) -> NDArr
     return np.stack(columns, axis=1)
 
 
-def count_features(names: tuple[str, ...]) -> int:
-    """How many columns `candidate_features` has."""
-    return sum(4 + (name != "logit") for name in names) + 2 * len(_MASS_SIGMAS_PPM) + 2
+def feature_names(names: tuple[str, ...]) -> list[str]:
+    """What each column of `candidate_features` was made of: a score, the mass, the formula or the length."""
+    of_scores = [name for name in names for _ in range(4 + (name != "logit"))]
+    return [*of_scores, *[MASS] * (2 * len(_MASS_SIGMAS_PPM)), FORMULA, LENGTH]
 
 
 def list_features(scores: CandidateScores, log_odds: NDArray[np.float64]) -> NDArray[np.float64]:

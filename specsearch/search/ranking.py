@@ -20,7 +20,7 @@ from specsearch.search.list_features import (
     FRAGMENT_SCORES,
     LIBRARY_SCORES,
     candidate_features,
-    count_features,
+    feature_names,
 )
 
 _ENCODER = "encoder"
@@ -80,7 +80,7 @@ class Ranker:
 
     @cached_property
     def _booster(self) -> lightgbm.Booster:
-        return read_trees(self.trees, count_features(EVIDENCE[self.evidence]))
+        return read_trees(self.trees, len(feature_names(EVIDENCE[self.evidence])))
 
 
 def read_trees(text: str, n_features: int) -> lightgbm.Booster:
