@@ -161,10 +161,11 @@ def _confidence_out_of_fold(rated: RatedLists) -> tuple[NDArray[np.float64], NDA
         fold_of[np.searchsorted(names, found)] for found in (rated.molecule, rated.absent_molecule)
     )
     present, absent = np.empty(len(own)), np.empty(len(absent_own))
-    for k in range(N_FOLDS):
+    for k in np.unique(own).tolist():
         booster = lightgbm.Booster(model_str=fit_sure(rated, own != k, absent_own != k))
         present[own == k] = booster.predict(rated.features[own == k], num_threads=1)
-        absent[absent_own == k] = booster.predict(rated.absent_features[absent_own == k], num_threads=1)
+        if (absent_own == k).any():
+            absent[absent_own == k] = booster.predict(rated.absent_features[absent_own == k], num_threads=1)
     return present, absent
 
 

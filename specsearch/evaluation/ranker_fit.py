@@ -117,7 +117,7 @@ def out_of_fold(lists: Sequence[JudgedList], evidence: str, *, without: str = ""
     ]
     fold = molecule_folds(lists, seed)
     found: list[list[NDArray[np.float64]]] = [[np.empty(0)] * len(lists) for _ in tables]
-    for k in range(N_FOLDS):
+    for k in np.unique(fold).tolist():
         booster = fit_trees(tables[0], lists, np.flatnonzero(fold != k))
         held = np.flatnonzero(fold == k)
         for table, answers in zip(tables, found, strict=True):

@@ -21,6 +21,7 @@ from specsearch.search.ranking import EVIDENCE, Ranker, evidence_of
 
 DEFAULT_RANKER = DEFAULT_CHECKPOINT.parent / "ranker.json"
 _FORMAT = "specsearch decision layer 1"
+_THRESHOLDS = ("bands", "shortlists", "risks")
 _OTHERWISE = "Use --ranker none, or the ranker that came with the model."
 
 
@@ -112,14 +113,15 @@ def _text(layer: DecisionLayer) -> str:
 
 
 def _written(confidence: Confidence) -> dict[str, Any]:
-    """JSON has no infinity: a risk at which nothing is answered is written as null."""
+    """JSON has no infinity: a threshold that nothing reaches is written as null."""
     values = asdict(confidence)
-    values["risks"] = {name: least if np.isfinite(least) else None for name, least in values["risks"].items()}
+    for name in _THRESHOLDS:
+        values[name] = {of: least if np.isfinite(least) else None for of, least in values[name].items()}
     return values
 
 
 def _confidence(values: Mapping[str, Any]) -> Confidence:
-    thresholds = {name: _thresholds(values[name]) for name in ("bands", "shortlists", "risks")}
+    thresholds = {name: _thresholds(values[name]) for name in _THRESHOLDS}
     if missing := set(BANDS[:-1]) - set(thresholds["bands"]):
         raise ValueError(f"no threshold for {', '.join(sorted(missing))}")
     return Confidence(_logistic(values["right"]), str(values["sure"]), **thresholds)
