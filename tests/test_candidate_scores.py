@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from bank_material import MOLECULES, build, place, small_encoder, write_smi
+from numpy.typing import NDArray
 from rdkit import DataStructs
 from rdkit.Chem import MolFromSmiles
 from rdkit.Chem.rdFingerprintGenerator import GetMorganGenerator
@@ -17,9 +18,11 @@ from specsearch.chemistry.structures import parse_structure
 from specsearch.chemistry.tolerance import Tolerance
 from specsearch.encoder.embedder import Embedder
 from specsearch.errors import StoreError
-from specsearch.search.candidate_scores import default_score, standardised
+from specsearch.search.candidate_scores import CandidateScores, default_score, standardised
 from specsearch.search.candidates import CandidateSearch, CandidateSettings, best_first
+from specsearch.search.confidence import CANNOT_SAY, Rating
 from specsearch.search.constraints import Constraints, parse_formulas
+from specsearch.search.decision import DecisionLayer
 from specsearch.search.query_outputs import read_queries
 from specsearch.search.similar import SearchSettings, SimilaritySearch
 from specsearch.search.whole_bank import best_by_fingerprint, best_by_projection
@@ -257,8 +260,18 @@ def test_fragments_are_looked_at_for_the_first_candidates_only(bank: Bank) -> No
     assert np.isnan(none.scores.fragment_score).all()
 
 
+class ByRow(DecisionLayer):
+    """Ranks by the bank's order and rates nothing as sure."""
+
+    def __call__(self, scores: CandidateScores) -> NDArray[np.float64]:
+        return -scores.row.astype(np.float64)
+
+    def rate(self, scores: CandidateScores, log_odds: NDArray[np.float64], risk: str | None = None) -> Rating:
+        return Rating(np.full(len(scores), 1 / len(scores)), 0.0, CANNOT_SAY, len(scores), {})
+
+
 def test_another_ranking_takes_the_place_of_ours(bank: Bank) -> None:
-    settings = CandidateSettings(ranking=lambda scores: -scores.row.astype(float))
+    settings = CandidateSettings(decision=ByRow({}, {}, "any"))
     (shortlist,) = _search(bank, settings).search([_query("leucine")])
     assert shortlist.scores is not None
     rows = [int(shortlist.scores.row[candidate.place]) for candidate in shortlist.candidates]

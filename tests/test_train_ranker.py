@@ -19,6 +19,7 @@ from specsearch.evaluation.decision_lists import JudgedList
 from specsearch.evaluation.kept_lists import from_rows, to_rows
 from specsearch.evaluation.well_known import MOLECULES
 from specsearch.search.candidate_scores import CandidateScores
+from specsearch.search.confidence import BANDS
 from specsearch.search.decision import read_decision
 from specsearch.search.ranking import EVIDENCE
 from specsearch.spectra.writers.parquet import write_parquet
@@ -60,15 +61,16 @@ def test_a_ranker_is_fitted_and_evaluated(commands: Commands, tmp_path: Path) ->
     # Chance has a closed form: one in as many as there are candidates.
     assert 0 < figures["random", "hit@1"] <= figures["random", "hit@5"] <= 1
     assert set(dict(figures)) >= {("spectrum masked: rule", "hit@1"), ("ranker: encoder", "MRR")}
-    shares = [figures[f"band: {band}", "share of queries"] for band in ("high", "medium", "low", "cannot say")]
+    shares = [
+        figures[f"band: {band}", "share of queries"] for band in ("high", "medium", "low", "cannot say")
+    ]
     assert sum(shares) == pytest.approx(1.0)
     assert out.with_suffix(".svg").read_text().startswith("<svg")
     assert "hit@1" in commands.run("model", "ranker", file).stdout
 
-    other = tmp_path / "other"
-    other.mkdir()
     refused = commands.run("evaluate", "candidates", *data[:4], "--ranker", file, code=1)
-    assert "another model" in refused.stderr and "--ranker none" in refused.stderr
+    assert "another model" in refused.stderr
+    assert "--ranker none" in refused.stderr
 
 
 def test_kept_lists_come_back_as_they_were() -> None:
@@ -78,7 +80,12 @@ def test_kept_lists_come_back_as_they_were() -> None:
         numbers = rng.normal(size=(9, n))
         numbers[5, 0] = np.nan
         return CandidateScores(
-            np.arange(n), np.zeros(n, np.int64), np.ones(n, bool), *numbers[:6], -np.ones(n, np.int64), *numbers[6:]
+            np.arange(n),
+            np.zeros(n, np.int64),
+            np.ones(n, bool),
+            *numbers[:6],
+            -np.ones(n, np.int64),
+            *numbers[6:],
         )
 
     lists = [JudgedList(scores(n), n // 2, 7 + n) for n in (1, 4, 3, 1)]

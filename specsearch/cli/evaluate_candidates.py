@@ -146,9 +146,16 @@ def _lists(
 ) -> tuple[list[JudgedList], list[JudgedList]]:
     """Judged lists of the spectra, and of their precursors alone."""
     from specsearch.evaluation.decision_lists import judged_lists, masked_split
+    from specsearch.evaluation.kept_lists import kept_lists
 
     options: dict[str, Any] = {"cache": cache, "progress": progress}
-    own = judged_lists(network, card, split, pools, train.examples, n_workers=os.cpu_count() or 1, **options)
+    n_workers = os.cpu_count() or 1
+    depends_on = (card.digest, *split.examples.accession, *train.examples.accession, pools.size.tolist())
+    own = kept_lists(
+        cache,
+        depends_on,
+        lambda: judged_lists(network, card, split, pools, train.examples, n_workers=n_workers, **options),
+    )
     blind = judged_lists(network, card, masked_split(split), pools, None, with_fragments=False, **options)
     return own, blind
 

@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     from specsearch.encoder.embedder import Embedder
     from specsearch.report.candidate_rows import Provenance
     from specsearch.search.candidates import CandidateSettings
+    from specsearch.search.decision import DecisionLayer
     from specsearch.search.shortlists import Shortlist
     from specsearch.search.similar import SimilaritySearch
 
 _FORMATS = ("table", "csv", "tsv", "jsonl", "parquet", "selective")
-_RANKER = "default: z(projection) + z(logit) + mass"
+_RULE = "rule: z(projection) + z(logit) + mass"
+_NONE = "none"
 
 
 @click.command()
@@ -63,6 +65,18 @@ _RANKER = "default: z(projection) + z(logit) + mass"
     help="How many of the first candidates are taken apart, to see which peaks they explain.",
 )
 @click.option(
+    "--ranker",
+    "ranker_name",
+    metavar="none|FILE",
+    help="What ranks the candidates and says how sure that is; none takes a fixed rule, without "
+    "probabilities.  [default: the one shipped for the model]",
+)
+@click.option(
+    "--risk",
+    metavar="5%|10%|20%|30%|50%",
+    help='Share of wrong answers you accept: less sure lists are rated "cannot say".',
+)
+@click.option(
     "--format",
     "output_format",
     type=click.Choice(_FORMATS),
@@ -78,6 +92,7 @@ def identify(
     queries: tuple[str, ...],
     bank_name: str,
     libraries: tuple[str, ...],
+    ranker_name: str | None,
     output_format: str | None,
     output: Path | None,
     store: StoreAt,
@@ -91,6 +106,10 @@ def identify(
     "specsearch bank add FILES --name NAME".
 
     The answer is a candidate shortlist, not an identification: the true molecule may not be in the bank.
+    Each list is rated: of those rated "high" at least nine in ten have the right molecule first, where the
+    bank has it, and where it has not, about one list in twenty is rated so; "medium" is right at least in
+    every second case at its edge, "low" in every fifth, and below that the answer is "cannot say". A
+    probability is that of a candidate if the bank has the right molecule.
     """
     from specsearch.cli.identify_queries import Identified, shortlists
     from specsearch.cli.screen import progress_bar
@@ -100,8 +119,9 @@ def identify(
     from specsearch.store.bank import open_bank
 
     output_format = _chosen_format(output_format, output)
-    settings = _settings(**looking_for)
     network, card = ModelAt(model_path, key_map_path).read()
+    decision = _decision(ranker_name, card.digest)
+    settings = _settings(decision=decision, **looking_for)
     bank = open_bank(bank_folder(store, bank_name), card.digest)
     embedder = Embedder(network, card)
     with ExitStack() as stack:
@@ -111,11 +131,13 @@ def identify(
             place = stack.enter_context(open_place(store, bank_name))
             collection = stack.enter_context(place.store.open(place.collection))
         search = CandidateSearch(bank, embedder, network, settings, similar, collection)
+        ranker = _RULE if decision is None else decision.digest
+        made_with = Provenance(bank_name, bank.card.digest, card.digest, ranker)
         outcome = Identified(bank_name, len(bank))
         # On a terminal the answers themselves show how far it is.
         bar = stack.enter_context(progress_bar(is_shown=output is not None or not sys.stdout.isatty()))
         found = shortlists(queries, search, outcome, bar)
-        _write(found, Provenance(bank_name, bank.card.digest, card.digest, _RANKER), output_format, output)
+        _write(found, made_with, output_format, output)
     outcome.tell()
 
 
@@ -142,11 +164,17 @@ def _settings(
     elements: str | None,
     adduct: str | None,
     n_fragmented: int,
+    decision: DecisionLayer | None,
+    risk: str | None,
 ) -> CandidateSettings:
     from specsearch.chemistry.adducts import parse_adduct
     from specsearch.search.candidates import CandidateSettings
     from specsearch.search.constraints import Constraints, parse_elements, parse_formulas
 
+    known = () if decision is None else decision.risks
+    if risk is not None and risk not in known:
+        advice = f"choose one of {', '.join(known)}" if known else "it needs a ranker"
+        raise click.UsageError(f"There is no threshold for a risk of {risk}: {advice}.")
     try:
         constraints = Constraints(
             parse_formulas(formulas), None if elements is None else parse_elements(elements)
@@ -161,7 +189,28 @@ def _settings(
         constraints=constraints,
         n_from_bank=max(200, top),
         n_fragmented=n_fragmented,
+        decision=decision,
+        risk=risk,
     )
+
+
+def _decision(name: str | None, encoder: str) -> DecisionLayer | None:
+    """What ranks: a named file, the shipped one if it was fitted for this model, or nothing."""
+    from specsearch.cli.screen import say
+    from specsearch.search.decision import DEFAULT_RANKER, read_decision
+
+    if name == _NONE:
+        return None
+    if name is not None:
+        return read_decision(Path(name), encoder)
+    shipped = read_decision(DEFAULT_RANKER)
+    if shipped.encoder == encoder:
+        return shipped
+    say(
+        "The shipped ranker is for another model: candidates are ranked by a fixed rule, without "
+        'probabilities. Fit one with "specsearch train ranker".'
+    )
+    return None
 
 
 def _similarity(

@@ -105,7 +105,8 @@ def fit_confidence(lists: Sequence[JudgedList], ranked: OutOfFold) -> Confidence
         fit_sure(rated, np.ones(len(rated.right), bool), np.ones(len(rated.absent_features), bool)),
         bands,
         {f"{share:.0%}": shortlist_threshold(beliefs, 1.0 - share) for share in COVERAGES},
-        {f"{risk:.0%}": choose_threshold(confidence, wrong, molecule, risk).threshold for risk in RISKS},
+        # No confidence is below 0: where everything may be answered, everything is.
+        {f"{r:.0%}": max(0.0, choose_threshold(confidence, wrong, molecule, r).threshold) for r in RISKS},
     )
 
 

@@ -22,20 +22,22 @@ _ROW = np.dtype(
 
 
 def kept_lists(
-    folder: Path, depends_on: Sequence[object], make: Callable[[], list[JudgedList]]
+    folder: Path | None, depends_on: Sequence[object], make: Callable[[], list[JudgedList]]
 ) -> list[JudgedList]:
     """The lists kept in a folder, made first where they are missing.
 
     Parameters
     ----------
-    folder : Path
+    folder : Path or None
+        None keeps nothing.
     depends_on : sequence
         All that the lists depend on; what is printed of it names the file.
     make : callable
         Computes the lists.
     """
     name = hashlib.sha256("|".join(map(str, depends_on)).encode()).hexdigest()[:32]
-    return from_rows(kept_array(folder / f"lists-{name}.npy", lambda: to_rows(make())))
+    path = None if folder is None else folder / f"lists-{name}.npy"
+    return from_rows(kept_array(path, lambda: to_rows(make())))
 
 
 def to_rows(lists: Sequence[JudgedList]) -> NDArray[np.void]:

@@ -23,6 +23,7 @@ class Provenance:
     ranker: str
 
 
+_COVERAGE, _MEMBER = "90%", "in_90_percent_shortlist"
 CANDIDATE_COLUMNS: Columns = MappingProxyType(
     {
         "query_file": str,
@@ -44,6 +45,14 @@ CANDIDATE_COLUMNS: Columns = MappingProxyType(
         "mass_error_ppm": float,
         "mass_error_da": float,
         "score": float,
+        "probability": float,
+        "confidence": float,
+        "confidence_band": str,
+        "ambiguity_band": str,
+        "near_ties": int,
+        "same_fingerprint": int,
+        "same_formula": int,
+        "in_90_percent_shortlist": str,
         "fingerprint_similarity": float,
         "projection_score": float,
         "logit_score": float,
@@ -82,6 +91,7 @@ def candidate_rows(shortlist: Shortlist, provenance: Provenance, query_file: str
             **_molecule(candidate),
             **_precursor(shortlist, candidate),
             **_scores(shortlist, candidate),
+            **_rating(shortlist, candidate),
             **_library(shortlist, candidate),
             "notes": "; ".join(shortlist.notes) or None,
             **asdict(provenance),
@@ -143,6 +153,25 @@ def _scores(shortlist: Shortlist, candidate: Candidate) -> Row:
         "explained_intensity": _rounded(scores.explained_intensity[place]),
         "fragment_score": _rounded(scores.fragment_score[place]),
         "main_fragments": None if support is None else support.note or None,
+    }
+
+
+def _rating(shortlist: Shortlist, candidate: Candidate) -> Row:
+    """How sure the list is, and what cannot be told apart."""
+    rating = shortlist.rating
+    alike = {"same_fingerprint": candidate.n_same_fingerprint, "same_formula": candidate.n_same_formula}
+    names = ("probability", "confidence", "confidence_band", "ambiguity_band", "near_ties", _MEMBER)
+    if rating is None:
+        return {**dict.fromkeys(names), **alike}
+    member = rating.in_shortlist.get(_COVERAGE)
+    return {
+        "probability": _rounded(rating.probability[candidate.place]),
+        "confidence": _rounded(rating.confidence),
+        "confidence_band": rating.band,
+        "ambiguity_band": rating.ambiguity,
+        "near_ties": rating.n_near_ties,
+        _MEMBER: None if member is None else _yes(bool(member[candidate.place])),
+        **alike,
     }
 
 

@@ -8,9 +8,10 @@ from rich.table import Table
 from rich.text import Text
 
 from specsearch.report.tables import describe, plain, shortened
+from specsearch.search.confidence import Rating
 from specsearch.search.shortlists import NOT_AN_IDENTIFICATION, Candidate, Shortlist
 
-_FIXED_WIDTH = 72  # of a row without its texts: numbers and what separates the columns
+_FIXED_WIDTH = 78  # of a row without its texts: numbers and what separates the columns
 _NAME_WIDTH, _STRUCTURE_WIDTH, _SHORTEST = 28, 60, 12
 _COLUMNS = (
     "#",
@@ -19,6 +20,7 @@ _COLUMNS = (
     "adduct",
     "mass\nerror",
     "score",
+    "prob.",
     "finger-\nprint",
     "projec-\ntion",
     "explained\nintensity",
@@ -37,6 +39,7 @@ def shortlist_table(shortlist: Shortlist, width: int) -> Table:
         Characters a line may have; names and structures are shortened to fit.
     """
     title = [describe(shortlist.query), f"{len(shortlist)} candidates. {NOT_AN_IDENTIFICATION}"]
+    title += [] if shortlist.rating is None else [_told(shortlist.rating)]
     title += [plain(note) for note in shortlist.notes]
     table = Table(title=Text("\n".join(title)), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for name in _COLUMNS:
@@ -51,6 +54,14 @@ def shortlist_table(shortlist: Shortlist, width: int) -> Table:
     return table
 
 
+def _told(rating: Rating) -> str:
+    """The confidence in a line."""
+    ties = "" if rating.n_near_ties == 1 else f"; {rating.n_near_ties} candidates are nearly tied"
+    members = rating.in_shortlist.get("90%")
+    shortest = "" if members is None else f"; {members.sum()} hold the right one in 9 of 10 such lists"
+    return f"Confidence: {rating.band} ({rating.confidence:.2f}){ties}{shortest}, if the bank has it."
+
+
 def _cells(shortlist: Shortlist, candidate: Candidate) -> tuple[str, ...]:
     scores, place, molecule = shortlist.scores, candidate.place, candidate.molecule
     assert scores is not None  # there is a candidate
@@ -63,6 +74,7 @@ def _cells(shortlist: Shortlist, candidate: Candidate) -> tuple[str, ...]:
         "" if candidate.hypothesis is None else f"{candidate.hypothesis.adduct}{fits}",
         "unknown" if np.isnan(error) else f"{error:+.1f} ppm",
         f"{candidate.score:.2f}",
+        "" if shortlist.rating is None else f"{shortlist.rating.probability[place]:.0%}",
         f"{scores.cosine[place]:.3f}",
         f"{scores.projection[place]:.3f}",
         "" if candidate.support is None else f"{candidate.support.explained_intensity:.0%}",

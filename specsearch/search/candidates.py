@@ -25,6 +25,7 @@ from specsearch.search.decision import DecisionLayer
 from specsearch.search.fragment_support import FragmentSupport, fragment_support, with_fragments
 from specsearch.search.hypotheses import NO_PRECURSOR, Hypothesis, common_adducts, find_hypotheses
 from specsearch.search.library_evidence import Neighbours, find_neighbours, propagate
+from specsearch.search.list_features import same_formula
 from specsearch.search.pools import by_formula, in_window, nearest_hypothesis, nearest_outside
 from specsearch.search.query_outputs import QueryOutputs, read_queries
 from specsearch.search.shortlists import Candidate, Shortlist, advice_for
@@ -61,6 +62,8 @@ class CandidateSettings:
         Of these peaks.
     decision : DecisionLayer, optional
         What ranks and rates; without it, `default_score` ranks and nothing is rated.
+    risk : str, optional
+        Share of wrong answers allowed, one of ``decision.risks``; less sure lists "cannot say".
     """
 
     top: int = 20
@@ -71,6 +74,7 @@ class CandidateSettings:
     n_fragmented: int = 50
     fragment: Tolerance = WINDOW
     decision: DecisionLayer | None = None
+    risk: str | None = None
 
 
 class CandidateSearch:
@@ -192,6 +196,8 @@ class CandidateSearch:
                 molecule,
                 hypotheses[scores.hypothesis[place]] if scores.hypothesis[place] >= 0 else None,
                 supports.get(place),
+                int((packed == packed[place]).all(axis=1).sum()),
+                int(same_formula(scores.mass_error_ppm, scores.mass_error_ppm[place]).sum()),
             )
             for rank, (place, molecule) in enumerate(zip(places.tolist(), molecules, strict=True), start=1)
         ]
@@ -204,7 +210,7 @@ class CandidateSearch:
         """How sure a list is; lists that are not picked by mass are of a kind that nothing was fitted on."""
         if self._settings.decision is None or self._settings.window is None or not hypotheses:
             return None
-        rating = self._settings.decision.rate(scores, ranking)
+        rating = self._settings.decision.rate(scores, ranking, self._settings.risk)
         # Fitted where the adduct is known: a guessed one may put the right molecule out of the window.
         return rating if hypotheses[0].is_given else rating.at_most(MEDIUM)
 

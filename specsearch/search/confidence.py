@@ -15,6 +15,7 @@ from specsearch.search.list_features import LIST_FEATURES, list_features
 from specsearch.search.ranking import read_trees, softmax
 
 HIGH, MEDIUM, LOW, CANNOT_SAY = BANDS = ("high", "medium", "low", "cannot say")
+_FEW = 3
 _STEEPEST, _HALVINGS = 50.0, 40
 _EVEN_ODDS = np.log(2.0)  # two candidates are near-tied where one is less than twice as likely as the other
 
@@ -62,6 +63,11 @@ class Rating:
     band: str
     n_near_ties: int
     in_shortlist: dict[str, NDArray[np.bool_]]
+
+    @property
+    def ambiguity(self) -> str:
+        """``"clear"`` for a first candidate without near ties, ``"few"`` for up to three, else ``"many"``."""
+        return "clear" if self.n_near_ties == 1 else "few" if self.n_near_ties <= _FEW else "many"
 
     def at_most(self, band: str) -> Rating:
         """The same with no better word than this one."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from specsearch.encoder.checkpoint import DEFAULT_CHECKPOINT
 from specsearch.errors import CheckpointError
 from specsearch.search.candidate_scores import CandidateScores
-from specsearch.search.confidence import BANDS, Confidence, Logistic, Rating
+from specsearch.search.confidence import BANDS, CANNOT_SAY, Confidence, Logistic, Rating
 from specsearch.search.list_features import LIST_FEATURES
 from specsearch.search.ranking import EVIDENCE, Ranker, evidence_of
 
@@ -50,9 +50,27 @@ class DecisionLayer:
         """Log-odds of each candidate, shape (n_candidates,), from all that is known of the list."""
         return self.rankers[evidence_of(scores)](scores)
 
-    def rate(self, scores: CandidateScores, log_odds: NDArray[np.float64]) -> Rating:
-        """How sure a list of at least one candidate is."""
-        return self.confidences[evidence_of(scores)](scores, log_odds)
+    def rate(self, scores: CandidateScores, log_odds: NDArray[np.float64], risk: str | None = None) -> Rating:
+        """How sure a list of at least one candidate is.
+
+        Parameters
+        ----------
+        scores : CandidateScores
+        log_odds : numpy.ndarray of shape (n_candidates,)
+            From calling this layer.
+        risk : str, optional
+            A name in `risks`: of all answers given, so many may be wrong; less sure lists "cannot say".
+        """
+        confidence = self.confidences[evidence_of(scores)]
+        rating = confidence(scores, log_odds)
+        if risk is None or rating.confidence > confidence.risks[risk]:
+            return rating
+        return rating.at_most(CANNOT_SAY)
+
+    @property
+    def risks(self) -> tuple[str, ...]:
+        """Shares of wrong answers that thresholds are known for, such as ``"10%"``."""
+        return tuple(next(iter(self.confidences.values())).risks)
 
     @property
     def digest(self) -> str:

@@ -103,7 +103,7 @@ def list_features(scores: CandidateScores, log_odds: NDArray[np.float64]) -> NDA
     leads = [_lead(getattr(scores, name), first) for name in _LED]
     leads[_LED.index("logit")] *= _LOGIT_SCALE
     n_explained = np.nan_to_num(scores.n_explained)
-    is_other = ~_same_formula(scores.mass_error_ppm, scores.mass_error_ppm[first])
+    is_other = ~same_formula(scores.mass_error_ppm, scores.mass_error_ppm[first])
     more = (
         *leads,
         np.log1p(n_explained[first]),
@@ -146,7 +146,7 @@ def _share_of_formula(error_ppm: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(np.isfinite(error_ppm), n_same / max(1, len(error_ppm)), 1.0)
 
 
-def _same_formula(error_ppm: NDArray[np.float64], own: float) -> NDArray[np.bool_]:
+def same_formula(error_ppm: NDArray[np.float64], own: float) -> NDArray[np.bool_]:
     """Which candidates weigh what this one does; all of them where masses are not known."""
     return ~(np.abs(error_ppm - own) > _SAME_FORMULA_PPM)
 

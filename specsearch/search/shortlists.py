@@ -38,6 +38,8 @@ class Candidate:
         The reading of the precursor that it fits; None where it fits none, or there is no precursor.
     support : FragmentSupport or None
         None where its fragments were not looked at.
+    n_same_fingerprint, n_same_formula : int
+        Candidates of the whole list with its fingerprint, and with its formula (by mass), itself included.
     """
 
     rank: int
@@ -46,6 +48,8 @@ class Candidate:
     molecule: Molecule
     hypothesis: Hypothesis | None
     support: FragmentSupport | None
+    n_same_fingerprint: int = 1
+    n_same_formula: int = 1
 
 
 @dataclass(frozen=True, eq=False)
