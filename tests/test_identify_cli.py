@@ -12,10 +12,14 @@ import pyarrow.parquet as pq
 import pytest
 from bank_material import MOLECULES, write_parquet_table, write_smi
 from cli_runner import Commands, small_model
+from decision_material import fitted_layer
 
 from specsearch.chemistry.adducts import parse_adduct
 from specsearch.chemistry.structures import parse_structure
+from specsearch.encoder.checkpoint import read_card
 from specsearch.report.candidate_rows import CANDIDATE_COLUMNS
+from specsearch.search.confidence import BANDS, HIGH
+from specsearch.search.decision import write_decision
 from specsearch.search.shortlists import NOT_AN_IDENTIFICATION
 from specsearch.spectra.spectrum import Spectrum
 from specsearch.spectra.writers import write_spectra
@@ -180,7 +184,7 @@ def test_a_library_takes_part(banked: Commands, queries: Path, tmp_path: Path) -
         (["--bank", "plants", "--adduct", "[M+what]"], 2, "has no known mass"),
         (["--bank", "plants", "--adduct", "[M-H]-"], 0, "adduct contradicts the ion mode"),
         (["--bank", "plants", "--library", "nowhere"], 1, "There is no library 'nowhere'"),
-        (["--bank", "plants", "--format", "parquet"], 2, "Parquet is not text"),
+        (["--bank", "plants", "--format", "parquet"], 2, "needs a file"),
     ],
 )
 def test_wrong_words_get_one_sentence(
@@ -246,3 +250,50 @@ def test_another_model_is_refused_until_bound(commands: Commands, queries: Path,
 
 def test_a_library_cannot_have_the_banks_folder(commands: Commands, queries: Path) -> None:
     assert "cannot be the name" in commands.run("index", queries, "--library", "banks", code=1).stderr
+
+
+def test_a_ranker_rates_every_list(banked: Commands, queries: Path, model: Path, tmp_path: Path) -> None:
+    file = tmp_path / "ranker.json"
+    write_decision(file, fitted_layer(read_card(model).digest))
+    words = (queries, "--bank", "plants", "--ranker", file)
+    rows = _rows(banked, *words)
+    for query in {str(row["query"]) for row in rows}:
+        own = [row for row in rows if row["query"] == query]
+        assert sum(float(str(row["probability"])) for row in own) == pytest.approx(1.0, abs=1e-5)
+        assert [row["score"] for row in own] == sorted((row["score"] for row in own), reverse=True)  # type: ignore[type-var]
+        assert {row["confidence_band"] for row in own} <= set(BANDS)
+        if own[0]["adduct_origin"] == "assumed":
+            assert own[0]["confidence_band"] != HIGH
+    strict = _rows(banked, *words, "--risk", "5%")
+    assert [row["score"] for row in strict] == [row["score"] for row in rows]
+    plain = _rows(banked, queries, "--bank", "plants", "--ranker", "none")
+    assert {row["probability"] for row in plain} == {None}
+    assert (
+        "needs a ranker"
+        in banked.run(
+            "identify", queries, "--bank", "plants", "--ranker", "none", "--risk", "5%", code=2
+        ).stderr
+    )
+    assert "Confidence:" in banked.run("identify", *words).stdout
+
+
+def test_a_page_and_mztab_say_the_same(banked: Commands, model: Path, tmp_path: Path) -> None:
+    hostile = tmp_path / "hostile.mgf"
+    write_spectra(hostile, [unknown("leucine", accession="<script>alert(1)</script>")])
+    file = tmp_path / "ranker.json"
+    write_decision(file, fitted_layer(read_card(model).digest))
+    words = ("identify", hostile, "--bank", "plants", "--ranker", file, "-o")
+    banked.run(*words, tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    assert "<script" not in page
+    assert "&lt;script&gt;" in page
+    assert NOT_AN_IDENTIFICATION in page
+    rows = _rows(banked, *words[1:-1])
+    assert page.count("<tr><td>") == len(rows)
+    assert all(str(row["inchikey"]) in page for row in rows)
+    assert "<svg" in page
+    banked.run(*words, tmp_path / "answer.mztab")
+    lines = [line.split("\t") for line in (tmp_path / "answer.mztab").read_text().splitlines()]
+    head = next(line for line in lines if line[0] == "SEH")
+    evidence = [dict(zip(head, line, strict=True)) for line in lines if line[0] == "SME"]
+    assert [row["smiles"] for row in evidence] == [row["smiles"] for row in rows]

@@ -61,9 +61,7 @@ def test_a_ranker_is_fitted_and_evaluated(commands: Commands, tmp_path: Path) ->
     # Chance has a closed form: one in as many as there are candidates.
     assert 0 < figures["random", "hit@1"] <= figures["random", "hit@5"] <= 1
     assert set(dict(figures)) >= {("spectrum masked: rule", "hit@1"), ("ranker: encoder", "MRR")}
-    shares = [
-        figures[f"band: {band}", "share of queries"] for band in ("high", "medium", "low", "cannot say")
-    ]
+    shares = [figures[f"band: {band}", "share of queries"] for band in BANDS]
     assert sum(shares) == pytest.approx(1.0)
     assert out.with_suffix(".svg").read_text().startswith("<svg")
     assert "hit@1" in commands.run("model", "ranker", file).stdout

@@ -17,13 +17,14 @@ from specsearch.errors import ParseError
 if TYPE_CHECKING:
     from specsearch.chemistry.tolerance import Tolerance
     from specsearch.encoder.embedder import Embedder
+    from specsearch.report.candidate_mztab import Answer
     from specsearch.report.candidate_rows import Provenance
     from specsearch.search.candidates import CandidateSettings
     from specsearch.search.decision import DecisionLayer
-    from specsearch.search.shortlists import Shortlist
     from specsearch.search.similar import SimilaritySearch
 
-_FORMATS = ("table", "csv", "tsv", "jsonl", "parquet", "selective")
+_FORMATS = ("table", "csv", "tsv", "jsonl", "parquet", "html", "mztab", "selective")
+_FILES_ONLY = ("parquet", "html", "mztab")
 _RULE = "rule: z(projection) + z(logit) + mass"
 _NONE = "none"
 
@@ -147,12 +148,12 @@ def _chosen_format(asked: str | None, output: Path | None) -> str:
     Raises
     ------
     click.UsageError
-        For Parquet without a file.
+        For a format that is no stream of lines, without a file.
     """
     ending = output.suffix.lower().lstrip(".") if output is not None else ""
     chosen = asked or (ending if ending in _FORMATS else "table")
-    if chosen == "parquet" and output is None:
-        raise click.UsageError("Parquet is not text: name a file with -o FILE.")
+    if chosen in _FILES_ONLY and output is None:
+        raise click.UsageError(f"The format {chosen} needs a file: name one with -o FILE.")
     return chosen
 
 
@@ -227,12 +228,31 @@ def _similarity(
     return SimilaritySearch(collections, embedder, SearchSettings(top=N_NEIGHBOURS, n_candidates=100))
 
 
-def _write(
-    found: Iterator[tuple[str, Shortlist]], provenance: Provenance, output_format: str, output: Path | None
-) -> None:
+def _write(found: Iterator[Answer], provenance: Provenance, output_format: str, output: Path | None) -> None:
     if output_format == "table":
         _write_tables(found, output)
-        return
+    elif output_format in ("html", "mztab"):
+        assert output is not None  # required beforehand
+        _write_document(found, provenance, output_format, output)
+    else:
+        _write_lines(found, provenance, output_format, output)
+
+
+def _write_document(
+    found: Iterator[Answer], provenance: Provenance, output_format: str, output: Path
+) -> None:
+    from specsearch.report.candidate_mztab import write_candidate_mztab
+    from specsearch.report.candidate_page import write_page
+
+    if output_format == "mztab":
+        write_candidate_mztab(output, found, provenance)
+    else:
+        write_page(output, ((file, shortlist) for file, _, shortlist in found), provenance)
+
+
+def _write_lines(
+    found: Iterator[Answer], provenance: Provenance, output_format: str, output: Path | None
+) -> None:
     from specsearch.report.candidate_rows import (
         CANDIDATE_COLUMNS,
         SELECTIVE_COLUMNS,
@@ -243,23 +263,23 @@ def _write(
 
     if output_format == "selective":
         columns, output_format = SELECTIVE_COLUMNS, "csv"
-        rows = (row for _, shortlist in found for row in selective_rows(shortlist))
+        rows = (row for _, _, shortlist in found for row in selective_rows(shortlist))
     else:
         columns = CANDIDATE_COLUMNS
-        rows = (row for file, shortlist in found for row in candidate_rows(shortlist, provenance, file))
+        rows = (row for file, _, shortlist in found for row in candidate_rows(shortlist, provenance, file))
     if output is not None:
         write_rows(output, rows, columns, output_format)  # type: ignore[arg-type]
     else:
         write_text_rows(sys.stdout, rows, columns, output_format)  # type: ignore[arg-type]
 
 
-def _write_tables(found: Iterator[tuple[str, Shortlist]], output: Path | None) -> None:
+def _write_tables(found: Iterator[Answer], output: Path | None) -> None:
     from specsearch.cli.screen import screen
     from specsearch.report.candidate_tables import shortlist_table
     from specsearch.spectra.writers.atomic import replacing_text
 
     with ExitStack() as stack:
         console = screen(stack.enter_context(replacing_text(output)) if output is not None else None)
-        for _, shortlist in found:
+        for _, _, shortlist in found:
             if shortlist.candidates:
                 console.print(shortlist_table(shortlist, console.width))

@@ -88,12 +88,13 @@ class Identified:
 
 def shortlists(
     paths: Iterable[str | Path], search: CandidateSearch, outcome: Identified, bar: Progress
-) -> Iterator[tuple[str, Shortlist]]:
+) -> Iterator[tuple[str, int, Shortlist]]:
     """Answer every spectrum of the files, in their order; memory holds one batch.
 
     Yields
     ------
-    file, shortlist : str, Shortlist
+    file, number, shortlist : str, int, Shortlist
+        The number is that of the record in its file, from 1.
         `outcome` is brought up to date along the way.
     """
     found = find_files(paths)
@@ -104,5 +105,5 @@ def shortlists(
         spectra = [spectrum for _, _, spectrum in batch]
         for (file, number, _), shortlist in zip(batch, search.search(spectra), strict=True):
             outcome.count(shortlist, file, number)
-            yield file, shortlist
+            yield file, number, shortlist
         bar.advance(task, len(batch))

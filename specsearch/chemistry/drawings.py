@@ -1,0 +1,28 @@
+"""Structures as drawings."""
+
+from __future__ import annotations
+
+from rdkit.Chem.Draw import rdMolDraw2D
+
+from specsearch.chemistry.structures import parse_molecule
+
+
+def draw_molecule(smiles: str, width: int = 220, height: int = 140) -> str:
+    """A molecule as an SVG element, for a page.
+
+    Parameters
+    ----------
+    smiles : str
+    width, height : int
+        Pixels.
+
+    Raises
+    ------
+    ParseError
+        If RDKit refuses the SMILES.
+    """
+    drawer = rdMolDraw2D.MolDraw2DSVG(width, height)
+    rdMolDraw2D.PrepareAndDrawMolecule(drawer, parse_molecule(smiles))
+    drawer.FinishDrawing()
+    text: str = drawer.GetDrawingText()
+    return text[text.index("<svg") :]
