@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from specsearch.search.candidate_scores import CandidateScores, standardised
 
@@ -125,10 +124,16 @@ def _compared(score: NDArray[np.float64], with_itself: bool) -> list[NDArray[np.
         standardised(values),
         values - values.mean() if len(values) else values,
         values - values.max(initial=-np.inf),
-        rankdata(-np.round(values, 9)),
+        _ranks(np.round(values, 9)),
         *([values] if with_itself else []),
     ]
     return [_spread(column, known) for column in found]
+
+
+def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Ranks from 1 for the highest; equal values share the mean of theirs."""
+    _, which, counts = np.unique(-values, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts - 1) / 2)[which]
 
 
 def _spread(values: NDArray[np.float64], known: NDArray[np.bool_]) -> NDArray[np.float64]:
