@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from scipy.stats import binom
 
 from specsearch.errors import CheckpointError, TrainingError
-from specsearch.evaluation.confidence_fit import fit_logistic, levelled
+from specsearch.evaluation.confidence_fit import fit_logistic
 from specsearch.evaluation.decision_lists import JudgedList
 from specsearch.evaluation.decision_report import rate
 from specsearch.evaluation.folds import cluster_folds
 from specsearch.evaluation.ranker_fit import fit_ranker, molecule_folds, out_of_fold, seen_with
 from specsearch.search.candidate_scores import CandidateScores
-from specsearch.search.confidence import BANDS, CANNOT_SAY, HIGH, Logistic, spread
+from specsearch.search.confidence import BANDS, CANNOT_SAY, HIGH, spread
 from specsearch.search.decision import DecisionLayer, read_decision, write_decision
 from specsearch.search.list_features import LIST_FEATURES, candidate_features, feature_names, list_features
 from specsearch.search.ranking import EVIDENCE, evidence_of, softmax
@@ -228,12 +228,3 @@ def test_folds_keep_like_molecules_together() -> None:
     counts = np.bincount(fold, minlength=4)
     assert counts.min() > 0
     assert counts.max() - counts.min() <= 5
-
-
-def test_a_model_is_levelled_to_what_comes_true() -> None:
-    inputs = np.random.default_rng(10).normal(size=(500, 2))
-    model = Logistic((1.0, -0.5), 0.2)
-    target = Logistic((1.0, -0.5), 0.9)(inputs)  # the same odds, raised by 0.7
-    found = levelled(model, inputs, target, np.ones(500))
-    assert found.weights == model.weights
-    assert found.bias == pytest.approx(0.9, abs=1e-6)

@@ -26,7 +26,6 @@ _HIGH_ABSENT = 0.045  # likewise below the 5 % that may be rated "high" where th
 _RIGHT_AT = {MEDIUM: 0.5, LOW: 0.2}  # chance that rank 1 is right at the lower edge of a band
 _DELTA = 0.05
 _RIDGE = 0.001
-_LARGEST_SHIFT, _HALVINGS = 3.0, 40
 _N_TREES = 150
 _TREES = {
     "objective": "cross_entropy",
@@ -91,9 +90,6 @@ def fit_confidence(lists: Sequence[JudgedList], ranked: OutOfFold) -> Confidence
     """
     rated = rated_lists(lists, ranked)
     right = fit_logistic(rated.features, rated.right, molecule_weights(rated.molecule))
-    own = np.array([one.is_own for one in lists])
-    if own.any():
-        right = levelled(right, rated.features[own], rated.right[own], molecule_weights(rated.molecule[own]))
     wrong, molecule = 1.0 - rated.right, rated.molecule
     confidence, absent = _confidence_out_of_fold(rated)
     high = max(
@@ -142,23 +138,6 @@ def fit_logistic(
     found = minimize(loss, np.zeros(inputs.shape[1]), jac=True, method="L-BFGS-B").x
     weights = found[:-1] / scale
     return Logistic(tuple(weights.tolist()), float(found[-1] - weights @ centre))
-
-
-def levelled(
-    model: Logistic, features: NDArray[np.float64], target: NDArray[np.float64], weight: NDArray[np.float64]
-) -> Logistic:
-    """The model with another bias: that at which it says what comes true, on average, of some lists.
-
-    Encoders of the folds were trained on fewer molecules than the one they stand for, which is a little
-    better: the level of its probabilities is set by lists that it judged itself.
-    """
-    share = float(np.average(target, weights=weight))
-    low, high = -_LARGEST_SHIFT, _LARGEST_SHIFT
-    for _ in range(_HALVINGS):
-        shift = (low + high) / 2
-        said = Logistic(model.weights, model.bias + shift)(features)
-        low, high = (shift, high) if np.average(said, weights=weight) < share else (low, shift)
-    return Logistic(model.weights, model.bias + low)
 
 
 def fit_sure(rated: RatedLists, is_used: NDArray[np.bool_], is_used_absent: NDArray[np.bool_]) -> str:

@@ -71,7 +71,7 @@ class CrossFit:
         queries = val.only(_drawn(val.examples, PER_MOLECULE, np.ones(len(val), dtype=bool)))
         first = len(train.examples.inchikey14)
         lists = self.lists(network, card, queries, train.examples)
-        return [replace(one, molecule=one.molecule + first, is_own=True) for one in lists]
+        return [replace(one, molecule=one.molecule + first) for one in lists]
 
     def lists(self, network: Encoder, card: Card, queries: Split, library: Examples) -> list[JudgedList]:
         """Lists of some spectra, kept in the folder."""

@@ -50,14 +50,11 @@ class JudgedList:
         Place of the right one.
     molecule : int
         Number of the query's molecule.
-    is_own : bool
-        Whether the very encoder scored it that the layer is for, not one like it.
     """
 
     scores: CandidateScores
     truth: int
     molecule: int
-    is_own: bool = False
 
     def without_truth(self) -> CandidateScores:
         """The same list from a bank that lacks the right molecule."""
