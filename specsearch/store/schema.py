@@ -156,6 +156,15 @@ class Contract:
                 )
         return cls(**known)
 
+    def _differing(self, other: Contract) -> list[str]:
+        return [
+            f.name for f in fields(self) if not f.metadata and getattr(self, f.name) != getattr(other, f.name)
+        ]
+
+    def is_same(self, other: Contract) -> bool:
+        """Whether vectors made under the two can be compared."""
+        return not self._differing(other)
+
     def require_same(self, other: Contract, library: str = "") -> None:
         """Raise if vectors made under `other` cannot be compared with those of this collection.
 
@@ -172,9 +181,8 @@ class Contract:
             Naming each entry that differs.
         """
         differing = [
-            f"{f.name} is {getattr(self, f.name)!r} there and {getattr(other, f.name)!r} here"
-            for f in fields(self)
-            if not f.metadata and getattr(self, f.name) != getattr(other, f.name)
+            f"{name} is {getattr(self, name)!r} there and {getattr(other, name)!r} here"
+            for name in self._differing(other)
         ]
         if differing:
             name = f"The library {library!r}" if library else "The library"

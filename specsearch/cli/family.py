@@ -1,0 +1,212 @@
+"""``specsearch family`` and ``specsearch network``: who belongs together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from specsearch.cli.graph_at import fresh_graph, graph_folder, read_library
+from specsearch.cli.settings import ModelAt, StoreAt, model_options, store_option
+from specsearch.errors import LibraryNotFound
+
+if TYPE_CHECKING:
+    from specsearch.report.rows import Row
+    from specsearch.search.graph_files import Graph
+
+_OUTPUT_HELP = ".graphml or .cyjs (Cytoscape), or the nodes as .csv, .tsv, .jsonl, .parquet."
+_N_SEEDS = 10
+_N_SHOWN = 30
+
+
+@click.command()
+@click.argument("start", metavar="LIBRARY:ACCESSION|FILE")
+@click.option("--library", help="Library to look in, where START is a file of spectra.")
+@click.option("--hops", type=click.IntRange(0, 10), default=2, show_default=True, help="How far to walk.")
+@click.option(
+    "--least",
+    type=click.FloatRange(0.0, 1.0),
+    default=0.35,
+    show_default=True,
+    help="Fused score below which an edge is not followed.",
+)
+@click.option(
+    "--most",
+    type=click.IntRange(1, 5000),
+    default=100,
+    show_default=True,
+    help="Most members; the nearest stay.",
+)
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help=_OUTPUT_HELP)
+@store_option
+@model_options
+def family(
+    start: str,
+    library: str | None,
+    hops: int,
+    least: float,
+    most: int,
+    output: Path | None,
+    store: StoreAt,
+    model_path: Path | None,
+    key_map_path: Path | None,
+) -> None:
+    """Show the structure family around a spectrum.
+
+    START is a spectrum of a library, as "mylab:ACCESSION", or a file of spectra together with --library. A
+    member without a structure is given that of its nearest neighbour, which is a suggestion and not more: of
+    best hits of molecules new to a library one in five is alike (Tanimoto 0.6), whatever the score.
+    """
+    from specsearch.report.networks import network_of, node_rows, write_network
+    from specsearch.search.families import FamilySettings, find_family
+    from specsearch.search.graph import Kind
+
+    name, is_file = _library_of(start, library)
+    graph = _graph(store, name)
+    seeds = (
+        _seeds_of_file(start, name, store, ModelAt(model_path, key_map_path), graph)
+        if is_file
+        else {_row(graph, start): 1.0}
+    )
+    found = find_family(
+        graph.of(Kind.EVERYWHERE), graph.nodes.num_rows, seeds, FamilySettings(hops, least, most)
+    )
+    rows = node_rows(graph.nodes, found)
+    _show(rows, found.edges.num_rows)
+    if output is not None:
+        write_network(output, network_of(rows, found), rows)
+
+
+@click.command()
+@click.argument("library")
+@click.option(
+    "--least",
+    type=click.FloatRange(0.0, 1.0),
+    default=0.60,
+    show_default=True,
+    help="Fused score below which two spectra are not joined.",
+)
+@click.option(
+    "-o", "--output", required=True, type=click.Path(dir_okay=False, path_type=Path), help=_OUTPUT_HELP
+)
+@store_option
+def network(library: str, least: float, output: Path, store: StoreAt) -> None:
+    """Write the molecular network of LIBRARY for Cytoscape.
+
+    Every spectrum with its metadata, its edges, and the number of its community as "family".
+    """
+    import numpy as np
+
+    from specsearch.cli.screen import progress_bar, say
+    from specsearch.report.networks import add_communities, network_of, node_rows, write_network
+    from specsearch.search.families import Family, undirected
+    from specsearch.search.graph import Kind
+
+    with progress_bar() as bar:
+        snapshot = read_library(store, library, bar)
+        graph, _ = fresh_graph(store, library, snapshot, None, bar)
+        bar.add_task("finding communities", total=None)
+        n_nodes = graph.nodes.num_rows
+        pairs = undirected(graph.of(Kind.EVERYWHERE), least)
+        all_rows = Family(np.arange(n_nodes), np.zeros(n_nodes, np.int64), np.ones(n_nodes), pairs)
+        rows = node_rows(graph.nodes, all_rows)
+        made = network_of(rows, all_rows)
+        n_families = add_communities(made)
+        write_network(output, made, rows)
+    say(f"Wrote {n_nodes:,} spectra, {pairs.num_rows:,} edges, {n_families:,} communities to {output}.")
+
+
+def _library_of(start: str, library: str | None) -> tuple[str, bool]:
+    """Name of the library, and whether the walk starts from a file."""
+    if Path(start).exists():
+        if library is None:
+            raise click.UsageError("Name the library to look in: --library NAME.")
+        return library, True
+    name, colon, _ = start.partition(":")
+    if not colon:
+        raise click.UsageError(f'{start!r} is neither a file nor "LIBRARY:ACCESSION".')
+    return name, False
+
+
+def _graph(store: StoreAt, library: str) -> Graph:
+    """The graph of a library, which must not be visibly older than it; made where there is none."""
+    from specsearch.cli.screen import progress_bar
+    from specsearch.search.graph_files import find_graph
+
+    graph = find_graph(graph_folder(store, library))
+    if graph is None:
+        with progress_bar() as bar:
+            return fresh_graph(store, library, read_library(store, library, bar), None, bar)[0]
+    with store.open() as opened, opened.open(library) as collection:
+        graph.require_size(collection)
+    return graph
+
+
+def _row(graph: Graph, spectrum_id: str) -> int:
+    import pyarrow.compute as pc
+
+    from specsearch.store.schema import Key
+
+    row: int = pc.index(graph.nodes[Key.SPECTRUM_ID], spectrum_id).as_py()
+    if row < 0:
+        raise LibraryNotFound(
+            f"There is no spectrum {spectrum_id!r}.",
+            'Ids are "LIBRARY:ACCESSION", as "specsearch search" shows them.',
+        )
+    return row
+
+
+def _seeds_of_file(file: str, library: str, store: StoreAt, model: ModelAt, graph: Graph) -> dict[int, float]:
+    """Rows of the best hits of every spectrum of a file."""
+    from specsearch.search.similar import SearchSettings, SimilaritySearch
+    from specsearch.spectra.readers import read_spectra
+    from specsearch.spectra.spectrum import Spectrum
+
+    queries = [record for record in read_spectra(file) if isinstance(record, Spectrum)]
+    seeds: dict[int, float] = {}
+    with store.open() as opened, opened.open(library) as collection:
+        search = SimilaritySearch([collection], model.load(), SearchSettings(top=_N_SEEDS))
+        for answer in search.search(queries):
+            for hit in answer.hits:
+                row = _row(graph, hit.spectrum_id)
+                seeds[row] = max(seeds.get(row, 0.0), min(1.0, max(hit.score, 1e-6)))
+    if not seeds:
+        raise click.UsageError(f"No spectrum of {file} has a hit in {library!r}.")
+    return seeds
+
+
+def _show(rows: list[Row], n_edges: int) -> None:
+    from specsearch.chemistry.common_structure import common_substructure, shared_scaffold
+    from specsearch.cli.screen import say, screen
+    from specsearch.report.tables import make_table, plain, shortened
+
+    structures = [str(row["smiles"]) for row in rows if row["smiles"]]
+    cells = [
+        (
+            plain(row["spectrum_id"]),
+            str(row["hop"]),
+            f"{row['path_score']:.2f}",
+            "" if row["precursor_mz"] is None else f"{row['precursor_mz']:.4f}",
+            shortened(plain(row["compound_name"] or ""), 30),
+            shortened(plain(row["smiles"] or ""), 40) if row["smiles"] else _suggestion(row),
+        )
+        for row in rows[:_N_SHOWN]
+    ]
+    columns = ("spectrum", "hop", "path", "precursor m/z", "name", "structure")
+    screen().print(make_table("Family", columns, cells, right="hop path precursor m/z"))
+    n_more = len(rows) - len(cells)
+    say(f"{len(rows):,} members ({n_more:,} not shown), {n_edges:,} edges.")
+    name, count = shared_scaffold(structures)
+    if name:
+        say(f"Scaffold of {count} of {len(structures)} annotated members: {name}")
+    if common := common_substructure(structures):
+        say(f"Common substructure of most of them (SMARTS): {common}")
+
+
+def _suggestion(row: Row) -> str:
+    from specsearch.report.tables import shortened
+
+    if row["suggested_smiles"] is None:
+        return "?"
+    return f"like {shortened(str(row['suggested_smiles']), 30)} ({row['suggestion_score']:.2f})"

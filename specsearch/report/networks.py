@@ -1,0 +1,154 @@
+"""Networks for Cytoscape and others: everything known stands on nodes and edges."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+
+import networkx as nx
+import numpy as np
+import pyarrow as pa
+
+from specsearch.chemistry.common_structure import scaffold
+from specsearch.chemistry.mass_differences import name_difference
+from specsearch.errors import InputFileError
+from specsearch.report.formats import write_rows
+from specsearch.report.rows import Columns, Row
+from specsearch.search.families import Family
+from specsearch.spectra.writers.atomic import replacing
+from specsearch.store.schema import Key
+
+_FROM_NODE: Mapping[str, type] = MappingProxyType(
+    {
+        Key.COMPOUND_NAME: str,
+        Key.SMILES: str,
+        Key.INCHIKEY14: str,
+        Key.FORMULA: str,
+        Key.ADDUCT: str,
+        Key.PRECURSOR_MZ: float,
+        Key.CHARGE: int,
+        Key.ION_MODE: str,
+        Key.INSTRUMENT_TYPE: str,
+        Key.COLLISION_ENERGY: str,
+        Key.N_PEAKS: int,
+    }
+)
+NODE_COLUMNS: Columns = MappingProxyType(
+    {
+        "spectrum_id": str,
+        **_FROM_NODE,
+        "hop": int,
+        "path_score": float,
+        "scaffold": str,
+        "suggested_smiles": str,
+        "suggested_by": str,
+        "suggestion_score": float,
+    }
+)
+"""One row a member; a suggestion is the structure of the best annotated neighbour of one without."""
+
+FORMATS = (".graphml", ".cyjs", ".csv", ".tsv", ".jsonl", ".parquet")
+_EDGE_SCORES = ("score", "embedding", "fragments", "entropy_similarity", "modified_cosine")
+
+
+def node_rows(nodes: pa.Table, family: Family) -> list[Row]:
+    """What is known of each member, in the family's order."""
+    columns = nodes.take(pa.array(family.rows)).to_pydict()
+    rows: list[Row] = []
+    for i in range(len(family.rows)):
+        row = {name: columns[name][i] for name in (Key.SPECTRUM_ID, *_FROM_NODE)}
+        row |= {"hop": int(family.hop[i]), "path_score": round(float(family.path_score[i]), 4)}
+        row |= {"scaffold": scaffold(row[Key.SMILES]) or None if row[Key.SMILES] else None}
+        rows.append({**row, "suggested_smiles": None, "suggested_by": None, "suggestion_score": None})
+    _suggest(rows, family)
+    return rows
+
+
+def _suggest(rows: list[Row], family: Family) -> None:
+    """Write the best annotated neighbour's structure beside members that have none."""
+    place = {int(row): i for i, row in enumerate(family.rows)}
+    best: dict[int, tuple[float, int]] = defaultdict(lambda: (0.0, -1))
+    columns = (family.edges[name].to_pylist() for name in ("source", "target", "score"))
+    for source, target, score in zip(*columns, strict=True):
+        for one, other in ((place[source], place[target]), (place[target], place[source])):
+            if not rows[one][Key.SMILES] and rows[other][Key.SMILES]:
+                best[one] = max(best[one], (score, other))
+    for one, (score, other) in best.items():
+        rows[one]["suggested_smiles"] = rows[other][Key.SMILES]
+        rows[one]["suggested_by"] = rows[other][Key.SPECTRUM_ID]
+        rows[one]["suggestion_score"] = round(score, 4)
+
+
+def network_of(rows: Sequence[Row], family: Family) -> nx.Graph:
+    """The family as a networkx graph; node names are spectrum ids, unknown values are left out."""
+    network = nx.Graph()
+    names = [str(row["spectrum_id"]) for row in rows]
+    for name, row in zip(names, rows, strict=True):
+        network.add_node(name, **{key: value for key, value in row.items() if value is not None})
+    place = {int(row): i for i, row in enumerate(family.rows)}
+    for edge in family.edges.to_pylist():
+        network.add_edge(names[place[edge["source"]]], names[place[edge["target"]]], **_edge_values(edge))
+    return network
+
+
+def _edge_values(edge: Mapping[str, object]) -> dict[str, object]:
+    values: dict[str, object] = {name: round(float(edge[name]), 4) for name in _EDGE_SCORES}  # type: ignore[arg-type]
+    values["n_matched"] = edge["n_matched"]
+    if (difference := edge["precursor_difference"]) is not None:
+        values["precursor_difference"] = round(float(difference), 5)  # type: ignore[arg-type]
+        values["change"] = name_difference(float(difference))  # type: ignore[arg-type]
+    return values
+
+
+def add_communities(network: nx.Graph) -> int:
+    """Number each node's community as ``family``: Louvain, J. Stat. Mech. P10008 (2008); how many."""
+    # The seed and the order of nodes make the answer repeat.
+    parts = nx.community.louvain_communities(network, weight="score", seed=0)
+    for number, members in enumerate(sorted(parts, key=lambda part: (-len(part), min(part))), start=1):
+        for name in members:
+            network.nodes[name]["family"] = number
+    return len(parts)
+
+
+def write_network(path: Path, network: nx.Graph, rows: Iterable[Row]) -> None:
+    """Write GraphML, Cytoscape JSON, or a table of the nodes, by the file's ending.
+
+    Raises
+    ------
+    InputFileError
+        If the ending is none of `FORMATS` or the file cannot be written.
+    """
+    ending = path.suffix.lower()
+    if ending not in FORMATS:
+        raise InputFileError(f"{path.name} has no ending of a network.", f"Use {', '.join(FORMATS)}.")
+    if ending == ".graphml":
+        with replacing(path) as temporary:
+            nx.write_graphml(_without_controls(network), temporary)
+    elif ending == ".cyjs":
+        with replacing(path) as temporary:
+            temporary.write_text(json.dumps(nx.cytoscape_data(network), ensure_ascii=False), encoding="utf-8")
+    else:
+        write_rows(path, rows, NODE_COLUMNS, ending[1:])  # type: ignore[arg-type]
+
+
+def _without_controls(network: nx.Graph) -> nx.Graph:
+    """Texts without characters that XML forbids."""
+    clean = nx.Graph()
+    for name, values in network.nodes(data=True):
+        clean.add_node(_xml(name), **{key: _xml(value) for key, value in values.items()})
+    for one, other, values in network.edges(data=True):
+        clean.add_edge(_xml(one), _xml(other), **{key: _xml(value) for key, value in values.items()})
+    return clean
+
+
+def _xml(value: object) -> object:
+    if not isinstance(value, str):
+        return value.item() if isinstance(value, np.generic) else value
+    return "".join(
+        c
+        for c in value
+        if c in "\t\n\r" or (c >= " " and not "\ud800" <= c <= "\udfff" and c not in "\ufffe\uffff")
+    )
