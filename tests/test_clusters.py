@@ -12,6 +12,7 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 from sklearn.metrics import adjusted_rand_score
 
+from specsearch.evaluation.clustering import cluster_quality
 from specsearch.evaluation.library_recall import make_receipt
 from specsearch.search import clusters as module
 from specsearch.search.clusters import Clusters, ClusterSettings, find_clusters
@@ -193,3 +194,12 @@ def test_nothing_annotated_and_nothing_there(tmp_path: Path) -> None:
     receipt = make_receipt(snapshot, found.kept, DuplicateSettings())
     assert receipt.n_structures == 0
     assert receipt.n_queries == 0
+
+
+def test_quality_by_hand() -> None:
+    quality = cluster_quality(["a", "a", "b", "b", "c", "c"], [1, 1, 1, 2, 3, 4])
+    assert quality.clustered == 0.5
+    assert quality.incorrect == pytest.approx(1 / 3)
+    assert 0 < quality.completeness < 1
+    assert cluster_quality(["a", "b"], [1, 2]).clustered == 0
+    assert cluster_quality([], []).completeness == 1.0

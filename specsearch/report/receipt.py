@@ -32,10 +32,10 @@ _NOTE = (
     "Queries: one spectrum a molecule, held back before duplicates were looked for; the best hit within "
     "10 ppm counts. Spectra of known and different structures are never merged."
 )
-_STYLE = """:root{color-scheme:light dark}body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;
-max-width:70rem;padding:0 1rem}table{border-collapse:collapse;margin:1rem 0}td,th{padding:.3rem .8rem;text-align:left;
-border-bottom:1px solid #8884}td.number{text-align:right;font-variant-numeric:tabular-nums}
-.scroll{overflow-x:auto}.note{opacity:.75}"""
+_STYLE = """:root{color-scheme:light dark}
+body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem}
+table{border-collapse:collapse;margin:1rem 0}td,th{padding:.3rem .8rem;border-bottom:1px solid #8884}
+td,th{text-align:left}.scroll{overflow-x:auto}.note{opacity:.75}"""
 
 
 def dropped_rows(snapshot: Snapshot, duplicates: Duplicates) -> Iterator[Row]:
