@@ -210,3 +210,42 @@ def test_hardly_any_spectra(tmp_path: Path, n: int) -> None:
     graph, _ = build_graph(snapshot, SETTINGS)
     assert len(snapshot) == n
     assert graph.of(Kind.EVERYWHERE).num_rows == n * (n - 1)
+
+
+def test_thousands_of_identical_spectra(tmp_path: Path) -> None:
+    """Everything ties, and every spectrum still has its five neighbours."""
+    from dataclasses import replace
+
+    [record] = spectra(1, 1)
+    fill(tmp_path, [replace(record, accession=f"F0-{i}") for i in range(2_000)])
+    with_noise = snapshot_of(tmp_path)
+    alike = replace(with_noise, embeddings=np.repeat(with_noise.embeddings[:1], len(with_noise), axis=0))
+    graph, _ = build_graph(alike, SETTINGS)
+    for kind in Kind:
+        edges = graph.of(kind)
+        assert edges.num_rows == 5 * 2_000
+        assert edges["entropy_similarity"].to_numpy() == pytest.approx(1.0, abs=1e-5)
+
+
+def test_interrupted_build_leaves_the_graph_that_was_there(
+    library: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from specsearch.search import graph_files
+
+    snapshot = snapshot_of(library)
+    graph, _ = build_graph(snapshot, SETTINGS)
+    write_graph(library / "graph", graph)
+    fill(library, spectra(n_families=9)[48:])
+    larger, _ = build_graph(snapshot_of(library), SETTINGS)
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(graph_files, "write_json", killed)
+        with pytest.raises(KeyboardInterrupt):
+            write_graph(library / "graph", larger)
+    assert read_graph(library / "graph").edges.equals(graph.edges)
+    write_graph(library / "graph", larger)
+    assert read_graph(library / "graph").edges.equals(larger.edges)
+    assert len(list((library / "graph").iterdir())) == 3
