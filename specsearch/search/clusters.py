@@ -1,7 +1,8 @@
 """Clusters of spectra of one compound: complete linkage within a precursor window.
 
-Alike are their peaks and losses. The embedding takes no part: it brings like structures together, and here
-isomers must be told apart (benchmarks/results/clustering.json).
+Alike are their peaks and losses. The embedding takes no part: on three folds of train molecules that their
+encoder had not seen, peaks and losses clustered most at 1 % incorrect, with any share of the embedding less.
+On test that turned out otherwise (benchmarks/results/clustering_test.json).
 
 Candidates for one cluster hang together by window edges of a graph; within such a component all pairs are
 compared, so that a cluster does not depend on how many neighbours the graph keeps. Rows are in the order of
