@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+# Else MKL sums in an order that depends on where arrays happen to lie in memory, and training repeats to the
+# last bit only most of the time. Read when torch is first imported, and by child processes.
+os.environ.setdefault("MKL_CBWR", "COMPATIBLE")
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="also run the tests marked slow")

@@ -197,6 +197,22 @@ class StoreContract:
         assert record.payload == without_losses.payload
         assert len(record.losses) == 0
 
+    def test_annotate_leaves_all_else(self, fresh: Collection, stored: list[Point]) -> None:
+        one, other = stored[0].point_id, stored[1].point_id
+        before = fresh.fetch([one, other], with_vectors=True)
+        fresh.annotate({one: {"cluster": 7, "note": "é"}, point_id("lib", "nowhere"): {"cluster": 1}})
+        after = fresh.fetch([one, other], with_vectors=True)
+        assert after[one].payload == {**before[one].payload, "cluster": 7, "note": "é"}
+        assert after[other].payload == before[other].payload
+        assert np.array_equal(after[one].embedding, before[one].embedding)
+        assert np.array_equal(after[one].peaks.values, before[one].peaks.values)
+        query = VectorQuery("embedding", stored[0].embedding, 100)
+        require_answer(fresh.query([query])[0], brute_force(stored, query), 100)
+        fresh.annotate({one: {"cluster": None, "note": None}})
+        assert fresh.fetch([one])[one].payload == before[one].payload
+        with pytest.raises(StoreError, match="adduct"):
+            fresh.annotate({one: {"adduct": "[M+K]+"}})
+
     def test_delete(self, fresh: Collection, stored: list[Point]) -> None:
         fresh.delete([stored[0].point_id, stored[5].point_id, point_id("lib", "nowhere")])
         assert fresh.count() == 88

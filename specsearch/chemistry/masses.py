@@ -79,6 +79,14 @@ class Formula:
         """
         return sum(ATOM_MASSES[symbol] * count for symbol, count in self.counts.items())
 
+    def __str__(self) -> str:
+        """Hill notation: carbon, hydrogen, then the alphabet; the charge last."""
+        first = [symbol for symbol in ("C", "H") if "C" in self.counts and symbol in self.counts]
+        symbols = [*first, *sorted(set(self.counts) - set(first))]
+        atoms = "".join(f"{s}{self.counts[s] if self.counts[s] > 1 else ''}" for s in symbols)
+        sign = "" if not self.charge else "+" if self.charge > 0 else "-"
+        return f"{atoms}({abs(self.charge)}{sign})" if abs(self.charge) > 1 else f"{atoms}{sign}"
+
 
 @lru_cache(maxsize=16384)  # spectra of one molecule follow each other
 def formula_mass(text: str) -> float:

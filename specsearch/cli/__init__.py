@@ -22,6 +22,7 @@ _COMMANDS = {
     "dedup": "dedup",
     "family": "family",
     "network": "family",
+    "plot": "plot",
     "libraries": "libraries",
     "drop": "libraries",
     "model": "model",

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from specsearch.search.clusters import Clusters
     from specsearch.search.snapshot import Snapshot
 
+_WRITTEN = 1_000
+
 
 @click.command()
 @click.argument("library")
@@ -43,6 +45,12 @@ if TYPE_CHECKING:
     type=click.Path(dir_okay=False, path_type=Path),
     help="Table of all spectra (.parquet, .csv, .tsv, .jsonl), or the representatives (.mgf, .msp).",
 )
+@click.option(
+    "--apply",
+    "is_applied",
+    is_flag=True,
+    help="Write number, size and representative of its cluster to every spectrum of the library.",
+)
 @store_option
 def cluster(
     library: str,
@@ -50,6 +58,7 @@ def cluster(
     similarity: float | None,
     representative: str,
     output: Path | None,
+    is_applied: bool,
     store: StoreAt,
 ) -> None:
     """Cluster the spectra of LIBRARY: one cluster, one compound.
@@ -77,6 +86,31 @@ def cluster(
     _tell(clusters)
     if output is not None:
         _write(output, snapshot, clusters, representative)
+    if is_applied:
+        _apply(snapshot, clusters, representative, store)
+
+
+def _apply(snapshot: Snapshot, clusters: Clusters, representative: str, store: StoreAt) -> None:
+    from specsearch.cli.screen import progress_bar, say
+    from specsearch.report.cluster_rows import cluster_notes
+    from specsearch.search.representatives import Representative, representatives
+
+    notes = cluster_notes(
+        snapshot, clusters, representatives(snapshot, clusters, Representative(representative))
+    )
+    points = list(notes)
+    with (
+        store.open() as opened,
+        opened.open(snapshot.library, write=True) as collection,
+        progress_bar() as bar,
+    ):
+        task = bar.add_task("writing clusters", total=len(points))
+        for start in range(0, len(points), _WRITTEN):
+            batch = points[start : start + _WRITTEN]
+            collection.annotate({point: notes[point] for point in batch})
+            bar.advance(task, len(batch))
+        collection.flush()
+    say(f"Wrote the clusters of {len(points):,} spectra into {snapshot.library!r}.")
 
 
 def _tell(clusters: Clusters) -> None:

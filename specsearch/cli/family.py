@@ -12,10 +12,14 @@ from specsearch.cli.settings import ModelAt, StoreAt, model_options, store_optio
 from specsearch.errors import LibraryNotFound
 
 if TYPE_CHECKING:
+    import networkx as nx
+
     from specsearch.report.rows import Row
     from specsearch.search.graph_files import Graph
+    from specsearch.search.similar import Answer
 
 _OUTPUT_HELP = ".graphml or .cyjs (Cytoscape), or the nodes as .csv, .tsv, .jsonl, .parquet."
+_PAGE_HELP = ".html (a page to look at), " + _OUTPUT_HELP
 _N_SEEDS = 10
 _N_SHOWN = 30
 
@@ -38,7 +42,7 @@ _N_SHOWN = 30
     show_default=True,
     help="Most members; the nearest stay.",
 )
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help=_OUTPUT_HELP)
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help=_PAGE_HELP)
 @store_option
 @model_options
 def family(
@@ -58,24 +62,26 @@ def family(
     member without a structure is given that of its nearest neighbour, which is a suggestion and not more: of
     best hits of molecules new to a library one in five is alike (Tanimoto 0.6), whatever the score.
     """
-    from specsearch.report.networks import network_of, node_rows, write_network
+    from specsearch.report.networks import network_of, node_rows, with_queries, write_network
     from specsearch.search.families import FamilySettings, find_family
     from specsearch.search.graph import Kind
 
     name, is_file = _library_of(start, library)
     graph = _graph(store, name)
-    seeds = (
-        _seeds_of_file(start, name, store, ModelAt(model_path, key_map_path), graph)
-        if is_file
-        else {_row(graph, start): 1.0}
-    )
-    found = find_family(
-        graph.of(Kind.EVERYWHERE), graph.nodes.num_rows, seeds, FamilySettings(hops, least, most)
-    )
+    answers = _answers(start, name, store, ModelAt(model_path, key_map_path)) if is_file else []
+    seeds = _seeds(graph, answers) if is_file else {_row(graph, start): 1.0}
+    settings = FamilySettings(max(0, hops - is_file), least, most)  # a file's hits are one hop away
+    found = find_family(graph.of(Kind.EVERYWHERE), graph.nodes.num_rows, seeds, settings)
     rows = node_rows(graph.nodes, found)
-    _show(rows, found.edges.num_rows)
-    if output is not None:
-        write_network(output, network_of(rows, found), rows)
+    made = network_of(rows, found)
+    rows = with_queries(made, rows, answers)
+    _show(rows, made.number_of_edges())
+    if output is None:
+        return
+    if output.suffix.lower() == ".html":
+        _write_page(output, f"The family of {start}", made, rows, name, store, answers)
+    else:
+        write_network(output, made, rows)
 
 
 @click.command()
@@ -157,23 +163,57 @@ def _row(graph: Graph, spectrum_id: str) -> int:
     return row
 
 
-def _seeds_of_file(file: str, library: str, store: StoreAt, model: ModelAt, graph: Graph) -> dict[int, float]:
-    """Rows of the best hits of every spectrum of a file."""
+def _answers(file: str, library: str, store: StoreAt, model: ModelAt) -> list[Answer]:
+    """The best hits of every spectrum of a file."""
+    from specsearch.cli.screen import say
     from specsearch.search.similar import SearchSettings, SimilaritySearch
     from specsearch.spectra.readers import read_spectra
     from specsearch.spectra.spectrum import Spectrum
 
-    queries = [record for record in read_spectra(file) if isinstance(record, Spectrum)]
-    seeds: dict[int, float] = {}
+    records = list(read_spectra(file))
+    queries = [record for record in records if isinstance(record, Spectrum)]
+    if n_skipped := len(records) - len(queries):
+        say(f"{n_skipped:,} records of {file} could not be read.")
     with store.open() as opened, opened.open(library) as collection:
         search = SimilaritySearch([collection], model.load(), SearchSettings(top=_N_SEEDS))
-        for answer in search.search(queries):
-            for hit in answer.hits:
-                row = _row(graph, hit.spectrum_id)
-                seeds[row] = max(seeds.get(row, 0.0), min(1.0, max(hit.score, 1e-6)))
-    if not seeds:
+        answers = [answer for answer in search.search(queries) if answer.hits]
+    if not answers:
         raise click.UsageError(f"No spectrum of {file} has a hit in {library!r}.")
+    return answers
+
+
+def _seeds(graph: Graph, answers: list[Answer]) -> dict[int, float]:
+    """Rows of the hits of a file's spectra, with the best score of each."""
+    seeds: dict[int, float] = {}
+    for answer in answers:
+        for hit in answer.hits:
+            row = _row(graph, hit.spectrum_id)
+            seeds[row] = max(seeds.get(row, 0.0), min(1.0, max(hit.score, 1e-6)))
     return seeds
+
+
+def _write_page(
+    path: Path,
+    title: str,
+    made: nx.Graph,
+    rows: list[Row],
+    library: str,
+    store: StoreAt,
+    answers: list[Answer],
+) -> None:
+    from specsearch.cli.screen import say
+    from specsearch.report.family_page import write_family_page
+    from specsearch.report.networks import query_name
+    from specsearch.store.points import point_id
+    from specsearch.store.spectra import spectrum_of
+
+    members = {str(row["spectrum_id"]) for row in rows}
+    ids = {point_id(library, name.partition(":")[2]): name for name in sorted(members)}
+    with store.open() as opened, opened.open(library) as collection:
+        spectra = {ids[point]: spectrum_of(record) for point, record in collection.fetch(list(ids)).items()}
+    spectra |= {query_name(number, answer): answer.query for number, answer in enumerate(answers, start=1)}
+    write_family_page(path, title, made, rows, spectra)
+    say(f"Wrote the page to {path}.")
 
 
 def _show(rows: list[Row], n_edges: int) -> None:

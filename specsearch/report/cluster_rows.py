@@ -62,6 +62,21 @@ def cluster_rows(snapshot: Snapshot, clusters: Clusters, chosen: NDArray[np.int6
         }
 
 
+def cluster_notes(
+    snapshot: Snapshot, clusters: Clusters, chosen: NDArray[np.int64]
+) -> dict[str, dict[str, object]]:
+    """What is written into the library of each spectrum's cluster, by point id."""
+    names, size = snapshot.texts(Key.SPECTRUM_ID), clusters.size
+    return {
+        point: {
+            "cluster": int(clusters.number[row]),
+            "cluster_size": int(size[row]),
+            "cluster_representative": str(names[chosen[row]]),
+        }
+        for row, point in enumerate(snapshot.point_ids)
+    }
+
+
 def representative_spectra(
     snapshot: Snapshot, clusters: Clusters, chosen: NDArray[np.int64], which: Representative
 ) -> Iterator[Spectrum]:

@@ -18,6 +18,7 @@ from specsearch.errors import InputFileError
 from specsearch.report.formats import write_rows
 from specsearch.report.rows import Columns, Row
 from specsearch.search.families import Family
+from specsearch.search.similar import Answer, SimilarHit
 from specsearch.spectra.writers.atomic import replacing
 from specsearch.store.schema import Key
 
@@ -92,6 +93,70 @@ def network_of(rows: Sequence[Row], family: Family) -> nx.Graph:
     for edge in family.edges.to_pylist():
         network.add_edge(names[place[edge["source"]]], names[place[edge["target"]]], **_edge_values(edge))
     return network
+
+
+def query_name(number: int, answer: Answer) -> str:
+    """The node of a query, counted from 1; no id of a library has two colons at its start."""
+    return f"query::{answer.query.accession or number}"
+
+
+def with_queries(network: nx.Graph, rows: list[Row], answers: Sequence[Answer]) -> list[Row]:
+    """Join queries to their hits in a network; the rows with theirs before, all others one hop further.
+
+    Parameters
+    ----------
+    network : networkx.Graph
+        Changed in place.
+    rows : list of Row
+    answers : sequence of Answer
+        Empty where the walk did not begin from queries.
+    """
+    if not answers:
+        return rows
+    direct = {hit.spectrum_id for answer in answers for hit in answer.hits}
+    further = [
+        {**row, "hop": 1 if row["spectrum_id"] in direct else int(str(row["hop"])) + 1} for row in rows
+    ]
+    queries: list[Row] = []
+    for number, answer in enumerate(answers, start=1):
+        name = query_name(number, answer)
+        hits = [hit for hit in answer.hits if hit.spectrum_id in network]
+        queries.append(_query_row(name, answer, hits))
+        network.add_node(name, **{key: value for key, value in queries[-1].items() if value is not None})
+        for hit in hits:
+            network.add_edge(name, hit.spectrum_id, **_hit_values(answer, hit))
+    for row in further:
+        network.nodes[str(row["spectrum_id"])]["hop"] = row["hop"]
+    return [*queries, *further]
+
+
+def _query_row(name: str, answer: Answer, hits: Sequence[SimilarHit]) -> Row:
+    query = answer.query
+    row: Row = dict.fromkeys(NODE_COLUMNS)
+    row |= {"spectrum_id": name, "hop": 0, "path_score": 1.0, Key.N_PEAKS: len(query.mz)}
+    row |= {Key.PRECURSOR_MZ: query.precursor_mz, Key.CHARGE: query.charge, Key.ADDUCT: query.adduct}
+    row |= {Key.COMPOUND_NAME: query.metadata.get("compound_name"), Key.SMILES: query.metadata.get("smiles")}
+    known = next((hit for hit in hits if hit.payload.get(Key.SMILES)), None)
+    if known is not None and not row[Key.SMILES]:
+        row["suggested_smiles"] = known.payload[Key.SMILES]
+        row["suggested_by"] = known.spectrum_id
+        row["suggestion_score"] = round(known.score, 4)
+    return row
+
+
+def _hit_values(answer: Answer, hit: SimilarHit) -> dict[str, object]:
+    values: dict[str, object] = {
+        "score": round(hit.score, 4),
+        "embedding": round(hit.embedding, 4),
+        "entropy_similarity": round(hit.entropy_similarity, 4),
+        "modified_cosine": round(hit.modified_cosine, 4),
+        "n_matched": hit.matched_peaks,
+    }
+    theirs = hit.payload.get(Key.PRECURSOR_MZ)
+    if answer.query.precursor_mz is not None and theirs is not None:
+        difference = float(theirs) - answer.query.precursor_mz
+        values |= {"precursor_difference": round(difference, 5), "change": name_difference(difference)}
+    return values
 
 
 def _edge_values(edge: Mapping[str, object]) -> dict[str, object]:

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from specsearch.chemistry.adducts import Adduct
 from specsearch.chemistry.fragment_matching import Explanation, match_fragments
 from specsearch.chemistry.fragments import Fragments, find_fragments
-from specsearch.chemistry.masses import Formula
 from specsearch.chemistry.structures import parse_molecule
 from specsearch.chemistry.tolerance import Tolerance
 from specsearch.errors import ParseError
@@ -83,15 +82,4 @@ def _fragments(smiles: str) -> Fragments | None:
 def _note(found: Explanation, peaks: Peaks) -> str:
     explained = np.flatnonzero(found.explained)
     strongest = explained[np.argsort(-peaks.intensity[explained], kind="stable")][:_N_NAMED]
-    return ", ".join(f"{peaks.mz[peak]:.4f} {_written(found.formula(peak))}" for peak in strongest)
-
-
-def _written(formula: Formula | None) -> str:
-    """Hill notation: carbon, hydrogen, then the alphabet; the charge last."""
-    if formula is None:
-        return "?"
-    first = ("C", "H") if "C" in formula.counts else ()
-    symbols = [*(s for s in first if s in formula.counts), *sorted(set(formula.counts) - set(first))]
-    atoms = "".join(f"{s}{formula.counts[s] if formula.counts[s] > 1 else ''}" for s in symbols)
-    size = abs(formula.charge) if abs(formula.charge) > 1 else ""
-    return f"{atoms}{f'({size}' if size else ''}{'+' if formula.charge > 0 else '-'}{')' if size else ''}"
+    return ", ".join(f"{peaks.mz[peak]:.4f} {found.formula(peak)}" for peak in strongest)

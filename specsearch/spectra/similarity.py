@@ -7,7 +7,7 @@ directly or shifted by the difference of the precursors, each at most once, stro
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from ms_entropy import calculate_entropy_similarity
@@ -60,12 +60,48 @@ def modified_cosine(
     weight = np.sqrt(np.concatenate([peaks.intensity for peaks in candidates]))
     shift = np.array([_shift(query, peaks, tolerance) for peaks in candidates])[owner]
     own_weight = np.sqrt(query.intensity)
+    for peak, _, product in _matches(query, mz, weight, owner, shift, tolerance):
+        score[owner[peak]] += product
+        n_matched[owner[peak]] += 1
+    norms = np.sqrt(np.bincount(owner, weights=weight**2)) * np.linalg.norm(own_weight)
+    return score / norms, n_matched
+
+
+def match_peaks(
+    query: Peaks, candidate: Peaks, tolerance: Tolerance = FRAGMENT_TOLERANCE
+) -> list[tuple[int, int, bool]]:
+    """The pairs behind the modified cosine of two spectra.
+
+    Returns
+    -------
+    list of (int, int, bool)
+        Peak of the query, peak of the candidate, and whether they match only when shifted by the difference
+        of the precursors; the strongest products first.
+    """
+    owner = np.zeros(len(candidate.mz), dtype=np.int64)
+    shift = np.full(len(candidate.mz), _shift(query, candidate, tolerance))
+    found = _matches(query, candidate.mz, np.sqrt(candidate.intensity), owner, shift, tolerance)
+    return [
+        (ours, theirs, not tolerance.contains(query.mz[ours], candidate.mz[theirs]))
+        for theirs, ours, _ in found
+    ]
+
+
+def _matches(
+    query: Peaks,
+    mz: NDArray[np.float64],
+    weight: NDArray[np.float64],
+    owner: NDArray[np.int64],
+    shift: NDArray[np.float64],
+    tolerance: Tolerance,
+) -> Iterator[tuple[int, int, float]]:
+    """Peak of a candidate, peak of the query, and product of weights; each at most once for a candidate."""
     pairs = [_pairs_within(query.mz, mz, tolerance)]
     shifted = np.flatnonzero(shift != 0.0)
     theirs, ours = _pairs_within(query.mz, mz[shifted] + shift[shifted], tolerance)
     pairs.append((shifted[theirs], ours))
     theirs, ours = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
-    product = weight[theirs] * own_weight[ours]
+    product = weight[theirs] * np.sqrt(query.intensity)[ours]
     used: set[tuple[int, int]] = set()
     taken: set[int] = set()
     candidate = owner[theirs]
@@ -75,10 +111,7 @@ def modified_cosine(
             continue
         taken.add(peak)
         used.add(pair)
-        score[pair[0]] += product[i]
-        n_matched[pair[0]] += 1
-    norms = np.sqrt(np.bincount(owner, weights=weight**2)) * np.linalg.norm(own_weight)
-    return score / norms, n_matched
+        yield peak, pair[1], float(product[i])
 
 
 def _shift(query: Peaks, candidate: Peaks, tolerance: Tolerance) -> float:

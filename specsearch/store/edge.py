@@ -8,7 +8,7 @@ workers with ``spawn``), takes one opener, and must be told to build its indexes
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
@@ -21,7 +21,7 @@ from specsearch.errors import StoreError
 from specsearch.store import edge_terms as terms
 from specsearch.store.filters import Filter
 from specsearch.store.integrity import SHARD
-from specsearch.store.payload import unpack_payload
+from specsearch.store.payload import annotated, unpack_payload
 from specsearch.store.planner import LARGE_INDEX, LARGE_LIBRARY, plan_searches
 from specsearch.store.points import Point, SparseVector
 from specsearch.store.queries import CollectionInfo, Hit, Record, ScoreRequest, VectorQuery, best_first
@@ -31,6 +31,7 @@ from specsearch.store.space import require_free_space, used_bytes
 from specsearch.store.validation import require_query, require_valid
 
 _UPSERT_BATCH = 256
+_RECORD_BYTES = 4096  # of the text of a payload, generously
 
 
 class EdgeCollection:
@@ -153,6 +154,13 @@ class EdgeCollection:
     def delete(self, point_ids: Sequence[str]) -> None:
         with self._shard("delete from", write=True) as shard:
             shard.update(engine.UpdateOperation.delete_points(list(point_ids)))
+
+    def annotate(self, values: Mapping[str, Mapping[str, Any]]) -> None:
+        with self._shard("write to", write=True) as shard:
+            require_free_space(self._folder, _RECORD_BYTES * len(values))
+            for point_id, record in self.fetch(list(values)).items():
+                payload = annotated(record.payload, values[point_id])
+                shard.update(engine.UpdateOperation.set_payload([point_id], payload))
 
     def optimize(self) -> bool:
         with self._shard("optimize", write=True) as shard:

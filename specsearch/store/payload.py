@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from specsearch.errors import StoreDamaged
+from specsearch.errors import StoreDamaged, StoreError
 from specsearch.store.schema import FLOAT_INDEXES, KEYWORD_INDEXES
 
 RECORD: Final = "record"
@@ -43,3 +43,18 @@ def unpack_payload(packed: Mapping[str, Any] | None) -> dict[str, Any]:
     except (KeyError, TypeError, ValueError) as error:
         raise StoreDamaged("A stored record is not a JSON object.", "Index the library again.") from error
     return payload
+
+
+def annotated(payload: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """What to write over a stored payload so that it says `values` too; None takes a key away.
+
+    Raises
+    ------
+    StoreError
+        If a key is one that is filtered by: its index would not follow.
+    """
+    if fixed := sorted(_INDEXED.intersection(values)):
+        raise StoreError(f"{', '.join(fixed)} cannot be changed in place.", "Index the spectra again.")
+    gone = {key for key, value in values.items() if value is None}
+    said = {key: value for key, value in {**payload, **values}.items() if key not in gone}
+    return {RECORD: pack_payload(said)[RECORD]}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
@@ -15,7 +15,7 @@ from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedR
 
 from specsearch.errors import LibraryNotFound, SpecsearchError, StoreError
 from specsearch.store.filters import Filter
-from specsearch.store.payload import pack_payload, unpack_payload
+from specsearch.store.payload import annotated, pack_payload, unpack_payload
 from specsearch.store.planner import SearchPlan, plan_searches
 from specsearch.store.points import Point, SparseVector
 from specsearch.store.queries import (
@@ -176,6 +176,20 @@ class ServerCollection:
     def delete(self, point_ids: Sequence[str]) -> None:
         with self._client("delete from", write=True) as client:
             client.delete(self.name, models.PointIdsList(points=list(point_ids)), wait=True)
+
+    def annotate(self, values: Mapping[str, Mapping[str, Any]]) -> None:
+        with self._client("write to", write=True) as client:
+            records = self.fetch(list(values))
+            operations = [
+                models.SetPayloadOperation(
+                    set_payload=models.SetPayload(
+                        payload=annotated(record.payload, values[point_id]), points=[point_id]
+                    )
+                )
+                for point_id, record in records.items()
+            ]
+            if operations:
+                client.batch_update_points(self.name, operations, wait=True)
 
     def optimize(self) -> bool:
         """Wait until the server, which optimises by itself, has nothing more to do."""

@@ -6,10 +6,10 @@ this floor knows only the protocols here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,6 +75,16 @@ class Collection(Protocol):
 
     def delete(self, point_ids: Sequence[str]) -> None:
         """Remove points; ids that are not there are no error."""
+        ...
+
+    def annotate(self, values: Mapping[str, Mapping[str, Any]]) -> None:
+        """Set keys of payloads that are not filtered by; vectors and other keys stay as they are.
+
+        Parameters
+        ----------
+        values : mapping of str to mapping
+            By point id; None takes a key away. Ids that are not there are no error.
+        """
         ...
 
     def optimize(self) -> bool:

@@ -1,0 +1,147 @@
+"use strict";
+// Everything shown goes through textContent or attributes; drawings are images, where nothing runs.
+const data = JSON.parse(document.getElementById("data").textContent);
+const SVG = "http://www.w3.org/2000/svg";
+const network = document.getElementById("network");
+const detail = document.getElementById("detail");
+const WIDTH = 1000, HEIGHT = 700, MARGIN = 45;
+
+function svg(name, attributes, parent) {
+  const made = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  if (parent) parent.append(made);
+  return made;
+}
+function element(name, text, parent) {
+  const made = document.createElement(name);
+  if (text !== undefined) made.textContent = text;
+  if (parent) parent.append(made);
+  return made;
+}
+function scale(values, size) {
+  const low = Math.min(...values), range = Math.max(...values) - low;
+  return value => (range ? MARGIN + (value - low) / range * (size - 2 * MARGIN) : size / 2);
+}
+function kind(node) {
+  if (node.row.hop === 0) return "start";
+  return node.row.smiles ? "known" : node.is_suggestion ? "suggested" : "unknown";
+}
+const name = node => node.row.compound_name || node.row.spectrum_id;
+
+function drawNetwork() {
+  network.setAttribute("viewBox", `0 0 ${WIDTH} ${HEIGHT}`);
+  const x = scale(data.nodes.map(n => n.x), WIDTH), y = scale(data.nodes.map(n => n.y), HEIGHT);
+  for (const edge of data.edges) {
+    const a = data.nodes[edge.a], b = data.nodes[edge.b];
+    edge.line = svg("line", {class: "edge", x1: x(a.x), y1: y(a.y), x2: x(b.x), y2: y(b.y),
+      "stroke-width": 0.5 + 5 * Math.max(0, edge.score) ** 2}, network);
+    svg("title", {}, edge.line).textContent = `${edge.change || "Δ " + (edge.precursor_difference ?? "?")}  score ${edge.score}`;
+    edge.line.addEventListener("click", () => showEdge(edge));
+  }
+  data.nodes.forEach((node, i) => {
+    node.dot = svg("circle", {class: `node ${kind(node)}`, cx: x(node.x), cy: y(node.y), r: node.row.hop === 0 ? 11 : 8,
+      tabindex: 0, role: "button", "aria-label": name(node)}, network);
+    svg("title", {}, node.dot).textContent = name(node);
+    node.dot.addEventListener("click", () => showNode(i));
+    node.dot.addEventListener("keydown", event => { if (event.key === "Enter" || event.key === " ") { event.preventDefault(); showNode(i); } });
+    if (data.nodes.length <= 60) {
+      const label = svg("text", {class: "label", x: x(node.x) + 12, y: y(node.y) + 4}, network);
+      label.textContent = name(node).slice(0, 22);
+    }
+  });
+}
+function choose(what) {
+  document.querySelectorAll(".chosen").forEach(one => one.classList.remove("chosen"));
+  what.classList.add("chosen");
+  detail.replaceChildren();
+}
+function structure(node, parent) {
+  if (node.drawing < 0) return;
+  const image = element("img", undefined, parent);
+  image.className = "structure";
+  image.alt = `structure of ${name(node)}${node.is_suggestion ? ", suggested by a neighbour" : ""}`;
+  image.src = "data:image/svg+xml;charset=utf-8," + encodeURIComponent(data.drawings[node.drawing]);
+}
+function facts(values, parent) {
+  const list = element("dl", undefined, parent);
+  for (const [key, value] of values) { element("dt", key.replaceAll("_", " "), list); element("dd", String(value), list); }
+}
+function showNode(i) {
+  const node = data.nodes[i];
+  choose(node.dot);
+  document.querySelectorAll("#members tbody tr").forEach((row, j) => row.setAttribute("aria-selected", i === j));
+  element("h2", name(node), detail);
+  structure(node, detail);
+  if (node.is_suggestion) element("p", "Not known: this is the structure of its nearest annotated neighbour, and not more than a suggestion.", detail).className = "note";
+  spectrum(node, null, [], detail);
+  facts(Object.entries(node.row), detail);
+  const beside = data.edges.filter(e => e.a === i || e.b === i).slice(0, 12);
+  if (!beside.length) return;
+  element("h2", "Against its neighbours", detail);
+  for (const edge of beside) {
+    const other = data.nodes[edge.a === i ? edge.b : edge.a];
+    const button = element("button", `${name(other).slice(0, 40)}  ${edge.change || ""}  ${edge.score}`, detail);
+    button.addEventListener("click", () => showEdge(edge));
+  }
+}
+function showEdge(edge) {
+  const a = data.nodes[edge.a], b = data.nodes[edge.b];
+  choose(edge.line);
+  element("h2", `${name(a)} and ${name(b)}`, detail);
+  const pair = element("div", undefined, detail);
+  pair.className = "pair";
+  structure(a, pair);
+  structure(b, pair);
+  spectrum(a, b, edge.pairs, detail);
+  element("p", "Blue: matched. Orange: matched when shifted by the difference of the precursors.", detail).className = "note";
+  const {line, pairs, a: _a, b: _b, ...scores} = edge;
+  facts(Object.entries(scores), detail);
+}
+function spectrum(top, bottom, pairs, parent) {
+  if (!top.mz.length) return;
+  const height = bottom ? 260 : 150, middle = bottom ? 125 : 125, width = 420;
+  const all = bottom ? top.mz.concat(bottom.mz) : top.mz;
+  const low = Math.min(...all) - 5, high = Math.max(...all) + 5;
+  const x = mz => 15 + (mz - low) / (high - low) * (width - 30);
+  const plot = svg("svg", {viewBox: `0 0 ${width} ${height}`, width: "100%", role: "img",
+    "aria-label": bottom ? "mirror plot" : "spectrum"}, parent);
+  const kinds = [new Map(), new Map()];
+  for (const [one, other, shifted] of pairs) {
+    kinds[0].set(one, shifted ? "shifted" : "direct");
+    kinds[1].set(other, shifted ? "shifted" : "direct");
+  }
+  [top, bottom].forEach((node, side) => {
+    if (!node) return;
+    const sign = side ? 1 : -1;
+    node.mz.forEach((mz, i) => {
+      const at = x(mz), line = svg("line", {class: `peak ${bottom ? kinds[side].get(i) || "" : "direct"}`,
+        x1: at, x2: at, y1: middle, y2: middle + sign * 100 * node.intensity[i]}, plot);
+      svg("title", {}, line).textContent = `m/z ${mz}, ${node.intensity[i]}`;
+    });
+    const strongest = [...node.mz.keys()].sort((i, j) => node.intensity[j] - node.intensity[i]).slice(0, 3);
+    for (const i of strongest) svg("text", {class: "label", x: x(node.mz[i]), "text-anchor": "middle",
+      y: middle + sign * (100 * node.intensity[i] + (side ? 12 : 4))}, plot).textContent = node.mz[i].toFixed(3);
+  });
+  svg("line", {class: "axis", x1: 10, x2: width - 10, y1: middle, y2: middle}, plot);
+}
+function listMembers() {
+  const table = element("table", undefined, document.getElementById("members"));
+  const head = element("tr", undefined, element("thead", undefined, table));
+  const columns = ["compound_name", "spectrum_id", "hop", "path_score", "precursor_mz", "adduct", "formula"];
+  for (const column of columns) element("th", column.replaceAll("_", " "), head).scope = "col";
+  const body = element("tbody", undefined, table);
+  data.nodes.forEach((node, i) => {
+    const row = element("tr", undefined, body);
+    row.tabIndex = 0;
+    for (const column of columns) element("td", node.row[column] ?? "", row);
+    row.addEventListener("click", () => showNode(i));
+    row.addEventListener("keydown", event => {
+      if (event.key === "Enter") showNode(i);
+      const next = event.key === "ArrowDown" ? row.nextSibling : event.key === "ArrowUp" ? row.previousSibling : null;
+      if (next) { event.preventDefault(); next.focus(); next.click(); }
+    });
+  });
+}
+drawNetwork();
+listMembers();
+if (data.nodes.length) showNode(0);
