@@ -161,7 +161,7 @@ def test_interrupted_and_run_again(commands: Commands, spectra: Path) -> None:
     )
     ledger = commands.store / "lab" / "ingest" / "ledger.sqlite"
     while process.poll() is None and not ledger.exists():
-        time.sleep(0.05)
+        time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     _, told = process.communicate()
     assert process.returncode == 130, told

@@ -42,7 +42,9 @@ def test_family_is_that_of_dijkstra() -> None:
     for a, b, score in links:
         if score >= 0.35 and score > network.get_edge_data(a, b, {"score": 0})["score"]:
             network.add_edge(a, b, score=score, cost=-np.log(score))
-    found = find_family(edge_table(links), 40, {links[0][0]: 1.0}, FamilySettings(hops=10, most_members=40))
+    found = find_family(
+        edge_table(links), [None] * 40, {links[0][0]: 1.0}, FamilySettings(hops=10, most_members=40)
+    )
     distance = nx.single_source_dijkstra_path_length(network, links[0][0], weight="cost")
     assert set(found.rows.tolist()) == set(distance)
     for row, score in zip(found.rows, found.path_score, strict=True):
@@ -52,9 +54,17 @@ def test_family_is_that_of_dijkstra() -> None:
 
 def test_hops_and_members_are_limits() -> None:
     chain = edge_table([(i, i + 1, 0.9) for i in range(20)])
-    assert find_family(chain, 21, {5: 1.0}, FamilySettings(hops=2)).rows.tolist() == [5, 4, 6, 3, 7]
-    assert len(find_family(chain, 21, {5: 1.0}, FamilySettings(hops=9, most_members=4)).rows) == 4
-    assert find_family(chain, 21, {5: 1.0}, FamilySettings(least_score=0.95)).rows.tolist() == [5]
+    assert find_family(chain, [None] * 21, {5: 1.0}, FamilySettings(hops=2)).rows.tolist() == [5, 4, 6, 3, 7]
+    assert len(find_family(chain, [None] * 21, {5: 1.0}, FamilySettings(hops=9, most_members=4)).rows) == 4
+    assert find_family(chain, [None] * 21, {5: 1.0}, FamilySettings(least_score=0.95)).rows.tolist() == [5]
+
+
+def test_steps_within_a_molecule_are_free() -> None:
+    chain = edge_table([(i, i + 1, 0.9) for i in range(20)])
+    molecules = ["A"] * 8 + ["B"] * 3 + [None] * 10
+    found = find_family(chain, molecules, {0: 1.0}, FamilySettings(hops=2))
+    hops = dict(zip(found.rows.tolist(), found.hop.tolist(), strict=True))
+    assert hops == {**dict.fromkeys(range(8), 0), **dict.fromkeys(range(8, 11), 1), 11: 2}
 
 
 def test_pairs_stand_once_with_the_better_score() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rdkit.Chem.Draw import rdMolDraw2D
 
 from specsearch.chemistry.structures import parse_molecule
@@ -22,6 +24,8 @@ def draw_molecule(smiles: str, width: int = 220, height: int = 140) -> str:
         If RDKit refuses the SMILES.
     """
     drawer = rdMolDraw2D.MolDraw2DSVG(width, height)
+    options: Any = drawer.drawOptions()
+    options.clearBackground = False  # the page has its own
     rdMolDraw2D.PrepareAndDrawMolecule(drawer, parse_molecule(smiles))
     drawer.FinishDrawing()
     text: str = drawer.GetDrawingText()

@@ -27,7 +27,13 @@ _N_SHOWN = 30
 @click.command()
 @click.argument("start", metavar="LIBRARY:ACCESSION|FILE")
 @click.option("--library", help="Library to look in, where START is a file of spectra.")
-@click.option("--hops", type=click.IntRange(0, 10), default=2, show_default=True, help="How far to walk.")
+@click.option(
+    "--hops",
+    type=click.IntRange(0, 10),
+    default=2,
+    show_default=True,
+    help="How far to walk; steps among spectra of one molecule are free.",
+)
 @click.option(
     "--least",
     type=click.FloatRange(0.0, 1.0),
@@ -65,13 +71,15 @@ def family(
     from specsearch.report.networks import network_of, node_rows, with_queries, write_network
     from specsearch.search.families import FamilySettings, find_family
     from specsearch.search.graph import Kind
+    from specsearch.store.schema import Key
 
     name, is_file = _library_of(start, library)
     graph = _graph(store, name)
     answers = _answers(start, name, store, ModelAt(model_path, key_map_path)) if is_file else []
     seeds = _seeds(graph, answers) if is_file else {_row(graph, start): 1.0}
     settings = FamilySettings(max(0, hops - is_file), least, most)  # a file's hits are one hop away
-    found = find_family(graph.of(Kind.EVERYWHERE), graph.nodes.num_rows, seeds, settings)
+    molecules = graph.nodes[Key.INCHIKEY14].to_pylist()
+    found = find_family(graph.of(Kind.EVERYWHERE), molecules, seeds, settings)
     rows = node_rows(graph.nodes, found)
     made = network_of(rows, found)
     rows = with_queries(made, rows, answers)

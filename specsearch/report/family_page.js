@@ -4,7 +4,7 @@ const data = JSON.parse(document.getElementById("data").textContent);
 const SVG = "http://www.w3.org/2000/svg";
 const network = document.getElementById("network");
 const detail = document.getElementById("detail");
-const WIDTH = 1000, HEIGHT = 700, MARGIN = 45;
+const WIDTH = 1000, HEIGHT = 700, MARGIN = 60, MOST_NAMED = 12;
 
 function svg(name, attributes, parent) {
   const made = document.createElementNS(SVG, name);
@@ -26,6 +26,7 @@ function kind(node) {
   if (node.row.hop === 0) return "start";
   return node.row.smiles ? "known" : node.is_suggestion ? "suggested" : "unknown";
 }
+const picture = node => "data:image/svg+xml;charset=utf-8," + encodeURIComponent(data.drawings[node.drawing]);
 const name = node => node.row.compound_name || node.row.spectrum_id;
 
 function drawNetwork() {
@@ -38,17 +39,25 @@ function drawNetwork() {
     svg("title", {}, edge.line).textContent = `${edge.change || "Δ " + (edge.precursor_difference ?? "?")}  score ${edge.score}`;
     edge.line.addEventListener("click", () => showEdge(edge));
   }
+  const named = new Set();
   data.nodes.forEach((node, i) => {
     node.dot = svg("circle", {class: `node ${kind(node)}`, cx: x(node.x), cy: y(node.y), r: node.row.hop === 0 ? 11 : 8,
       tabindex: 0, role: "button", "aria-label": name(node)}, network);
     svg("title", {}, node.dot).textContent = name(node);
     node.dot.addEventListener("click", () => showNode(i));
     node.dot.addEventListener("keydown", event => { if (event.key === "Enter" || event.key === " ") { event.preventDefault(); showNode(i); } });
-    if (data.nodes.length <= 60) {
-      const label = svg("text", {class: "label", x: x(node.x) + 12, y: y(node.y) + 4}, network);
-      label.textContent = name(node).slice(0, 22);
-    }
+    // Of several spectra of one molecule the nearest bears the structure and the name.
+    const molecule = node.row.inchikey14 || node.row.spectrum_id;
+    if (named.has(molecule) || named.size >= MOST_NAMED) return;
+    named.add(molecule);
+    caption(node, x(node.x), y(node.y));
   });
+}
+function caption(node, x, y) {
+  const atEnd = x > WIDTH - 160, group = svg("g", {class: "caption"}, network);
+  if (node.drawing >= 0) svg("image", {x: atEnd ? x - 132 : x + 12, y: y - 40, width: 120, height: 80, href: picture(node)}, group);
+  const label = svg("text", {class: "label", x: atEnd ? x - 14 : x + 14, y: y + 50, "text-anchor": atEnd ? "end" : "start"}, group);
+  label.textContent = name(node).slice(0, 28);
 }
 function choose(what) {
   document.querySelectorAll(".chosen").forEach(one => one.classList.remove("chosen"));
@@ -60,7 +69,7 @@ function structure(node, parent) {
   const image = element("img", undefined, parent);
   image.className = "structure";
   image.alt = `structure of ${name(node)}${node.is_suggestion ? ", suggested by a neighbour" : ""}`;
-  image.src = "data:image/svg+xml;charset=utf-8," + encodeURIComponent(data.drawings[node.drawing]);
+  image.src = picture(node);
 }
 function facts(values, parent) {
   const list = element("dl", undefined, parent);

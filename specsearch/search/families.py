@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +21,7 @@ class FamilySettings:
     Parameters
     ----------
     hops : int
-        Most edges between a member and where it began.
+        Most edges between a member and where it began; edges between spectra of one molecule do not count.
     least_score : float
         Fused score of an edge below which nobody follows it.
     most_members : int
@@ -42,7 +42,7 @@ class Family:
     rows : numpy.ndarray of shape (n_members,), int64
         Of the graph's nodes; the nearest first.
     hop : numpy.ndarray of shape (n_members,), int64
-        Edges between a member and the nearest seed; 0 for a seed.
+        Edges to the seed along the best path, those between spectra of one molecule not counted.
     path_score : numpy.ndarray of shape (n_members,), float64
         Product of the scores along the best path; the seed's own score where it has one.
     edges : pyarrow.Table
@@ -56,7 +56,7 @@ class Family:
 
 
 def find_family(
-    edges: pa.Table, n_nodes: int, seeds: Mapping[int, float], settings: FamilySettings
+    edges: pa.Table, molecules: Sequence[str | None], seeds: Mapping[int, float], settings: FamilySettings
 ) -> Family:
     """Walk outwards from seeds along the best paths.
 
@@ -64,7 +64,9 @@ def find_family(
     ----------
     edges : pyarrow.Table
         Directed edges of a graph; a pair is joined if either names the other.
-    n_nodes : int
+    molecules : sequence of str or None
+        Key of each node's molecule. A molecule measured fifty times has only itself for neighbours: steps
+        among its own spectra are free, else a walk would never leave it.
     seeds : mapping of row to score
         Where the walk begins, with a score above 0 and at most 1.
     settings : FamilySettings
@@ -73,9 +75,10 @@ def find_family(
     source, target = (pairs[name].to_numpy().astype(np.int64) for name in ("source", "target"))
     score = np.minimum(pairs["score"].to_numpy().astype(np.float64), 1.0)
     links = csr_matrix(
-        (np.tile(score, 2), (np.append(source, target), np.append(target, source))), shape=(n_nodes, n_nodes)
+        (np.tile(score, 2), (np.append(source, target), np.append(target, source))),
+        shape=(len(molecules), len(molecules)),
     )
-    found = _walk(links, seeds, settings)
+    found = _walk(links, molecules, seeds, settings)
     rows = np.array(list(found), dtype=np.int64)
     inside = np.flatnonzero(np.isin(source, rows) & np.isin(target, rows))
     return Family(
@@ -87,7 +90,7 @@ def find_family(
 
 
 def _walk(
-    links: csr_matrix, seeds: Mapping[int, float], settings: FamilySettings
+    links: csr_matrix, molecules: Sequence[str | None], seeds: Mapping[int, float], settings: FamilySettings
 ) -> dict[int, tuple[int, float]]:
     """Hop and score of the members, best path first (Dijkstra's algorithm on products); ties by row."""
     queue = [(-score, 0, row) for row, score in sorted(seeds.items())]
@@ -98,12 +101,11 @@ def _walk(
         if row in found:
             continue
         found[row] = (hop, -negative)
-        if hop == settings.hops:
-            continue
         span = slice(links.indptr[row], links.indptr[row + 1])
         for other, score in zip(links.indices[span].tolist(), links.data[span].tolist(), strict=True):
-            if other not in found:
-                heapq.heappush(queue, (negative * score, hop + 1, other))
+            is_same = bool(molecules[row]) and molecules[row] == molecules[other]
+            if other not in found and hop + (not is_same) <= settings.hops:
+                heapq.heappush(queue, (negative * score, hop + (not is_same), other))
     return found
 
 
