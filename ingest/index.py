@@ -77,9 +77,8 @@ def index_files(
     passed_over = [*found.skipped, *passed_over]
     if not sources:
         raise InputFileError("No file with spectra was found.", "Name files, folders or patterns.")
-    with _opened(store, library, embedder) as collection, Ledger(work / _LEDGER) as ledger:
-        _take_back_unfinished(library, collection, ledger)
-        _believe_the_library(collection, ledger)
+    with _opened(store, library, embedder) as collection, Ledger(ledger_path(work)) as ledger:
+        settle(library, collection, ledger)
         _index(sources, collection, ledger, embedder, WindowReader(ledger, duplicates), progress)
         summary = summarise(library, ledger, sources, collection.count(), passed_over)
     shutil.rmtree(work / _STAGING, ignore_errors=True)
@@ -116,6 +115,17 @@ def _opened(store: Store, library: str, embedder: Embedder) -> Collection:
         collection.close()
         raise
     return collection
+
+
+def ledger_path(work: Path) -> Path:
+    """Where the ledger lies in a library's work folder."""
+    return work / _LEDGER
+
+
+def settle(library: str, collection: Collection, ledger: Ledger) -> None:
+    """Make ledger and library agree, whatever ended the last run: what was acknowledged stays."""
+    _take_back_unfinished(library, collection, ledger)
+    _believe_the_library(collection, ledger)
 
 
 def _take_back_unfinished(library: str, collection: Collection, ledger: Ledger) -> None:

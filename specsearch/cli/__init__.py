@@ -24,6 +24,7 @@ _COMMANDS = {
     "network": "family",
     "plot": "plot",
     "libraries": "libraries",
+    "verify": "verify",
     "drop": "libraries",
     "model": "model",
     "train": "train",
