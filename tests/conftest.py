@@ -6,10 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-
-# Else MKL sums in an order that depends on where arrays happen to lie in memory, and training repeats to the
-# last bit only most of the time. Read when torch is first imported, and by child processes.
-os.environ.setdefault("MKL_CBWR", "COMPATIBLE")
+import torch
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -22,6 +19,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if "slow" in item.keywords:
             item.add_marker(pytest.mark.skip(reason="slow: run with --slow"))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Numba sets the number of OpenMP threads of the whole process, and with it the order of torch's sums."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
