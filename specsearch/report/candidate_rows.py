@@ -9,8 +9,12 @@ from types import MappingProxyType
 import numpy as np
 
 from specsearch.report.rows import Columns, Row
+from specsearch.search.decision import DecisionLayer
 from specsearch.search.shortlists import Candidate, Shortlist
+from specsearch.store.bank import Bank
 from specsearch.store.schema import Key
+
+_RULE = "rule: z(projection) + z(logit) + mass"
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,12 @@ class Provenance:
     bank_digest: str
     encoder_digest: str
     ranker: str
+
+
+def made_by(bank: Bank, encoder_digest: str, decision: DecisionLayer | None) -> Provenance:
+    """What answers from a bank are made with; without a decision layer a fixed rule ranks."""
+    ranker = _RULE if decision is None else decision.digest
+    return Provenance(bank.name, bank.card.digest, encoder_digest, ranker)
 
 
 _COVERAGE, _MEMBER = "90%", "in_90_percent_shortlist"

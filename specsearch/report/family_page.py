@@ -44,7 +44,7 @@ def write_family_page(
     InputFileError
         If the file cannot be written.
     """
-    content = _content(network, rows, spectra)
+    content = family_content(network, rows, spectra)
     # Between script tags "<" could end the script, whatever stands in a name.
     data = json.dumps(content, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
     own = files("specsearch.report")
@@ -62,7 +62,8 @@ def write_family_page(
         )
 
 
-def _content(network: nx.Graph, rows: Sequence[Row], spectra: Mapping[str, Spectrum]) -> dict[str, Any]:
+def family_content(network: nx.Graph, rows: Sequence[Row], spectra: Mapping[str, Spectrum]) -> dict[str, Any]:
+    """What the page's script shows, as plain values; parameters are those of `write_family_page`."""
     number = {str(row["spectrum_id"]): i for i, row in enumerate(rows)}
     places = (
         nx.spring_layout(network, weight="score", seed=0) if len(rows) > 1 else dict.fromkeys(number, (0, 0))
