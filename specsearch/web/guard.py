@@ -20,11 +20,14 @@ from specsearch.web.problems import problem_response
 MOST_BYTES = 32 * 2**20
 _MOST_SECONDS_PER_CHUNK = 20.0
 _OPEN = ("/health", "/ready", "/login", "/static/")
-# The hash is that of an empty style element: plotly makes one and fills it by script, which is allowed.
-_EMPTY_STYLE = "'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='"
+# Hashes of the style elements that plotly makes: an empty one, which its script fills, and that of its maps.
+_STYLES = (
+    "'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=' "
+    "'sha256-ji27qzEtxXZW+7dun6UwjHXJ18e6WAin1VvNtkzIE/o='"
+)
 _HEADERS: Mapping[str, str] = {
     "content-security-policy": "default-src 'none'; script-src 'self'; img-src 'self' data: blob:; "
-    f"style-src 'self' {_EMPTY_STYLE}; connect-src 'self'; form-action 'self'; base-uri 'none'; "
+    f"style-src 'self' {_STYLES}; connect-src 'self'; form-action 'self'; base-uri 'none'; "
     "frame-ancestors 'none'",
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",  # a link holds the spectrum

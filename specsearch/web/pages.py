@@ -32,7 +32,7 @@ _REPORT = Path(str(files("specsearch.report")))
 _STATIC = {
     **{path.name: path for path in sorted((_HERE / "static").iterdir())},
     "family_page.js": _REPORT / "family_page.js",
-    "family_page.css": _REPORT / "family_page.css",
+    "family_network.css": _REPORT / "family_network.css",
 }
 _N_EXAMPLES = 3
 templates = Jinja2Templates(_HERE / "templates")

@@ -13,7 +13,9 @@ const drop = document.querySelector(".drop");
 if (drop) {
   const input = drop.querySelector("input"), name = drop.querySelector("[data-file-name]");
   const chosen = () => { if (input.files.length) name.textContent = input.files[0].name; };
-  input.addEventListener("change", chosen);
+  const send = () => { chosen(); input.form.requestSubmit(); };
+  input.addEventListener("change", send);
+  drop.parentElement.querySelector("[data-without-script]").hidden = true;
   // Anywhere on the page, so that a near miss does not open the file instead.
   document.addEventListener("dragover", event => { event.preventDefault(); drop.classList.add("over"); });
   document.addEventListener("dragleave", () => drop.classList.remove("over"));
@@ -22,8 +24,7 @@ if (drop) {
     drop.classList.remove("over");
     if (!event.dataTransfer.files.length) return;
     input.files = event.dataTransfer.files;
-    chosen();
-    input.form.requestSubmit();
+    send();
   });
 }
 document.querySelectorAll("[data-copy-link]").forEach(button => button.addEventListener("click", async () => {

@@ -20,10 +20,10 @@ if (block) {
   }
   function labels(spectrum, sign, ions) {
     const order = [...spectrum.mz.keys()].sort((i, j) => spectrum.intensity[j] - spectrum.intensity[i]);
-    const span = Math.max(...spectrum.mz) - Math.min(...spectrum.mz) || 1, chosen = [];
+    const span = Math.max(...spectrum.mz) - Math.min(...spectrum.mz) || 1, chosen = [], gap = span * 62 / Math.max(200, plot.clientWidth);
     for (const i of order) {
       if (chosen.length === 7) break;
-      if (chosen.every(j => Math.abs(spectrum.mz[i] - spectrum.mz[j]) > span / 12)) chosen.push(i);
+      if (chosen.every(j => Math.abs(spectrum.mz[i] - spectrum.mz[j]) > gap)) chosen.push(i);
     }
     return chosen.map(i => ({x: spectrum.mz[i], y: sign * spectrum.intensity[i], showarrow: false, yshift: sign * (ions && ions[i] ? 15 : 9),
       text: spectrum.mz[i].toFixed(4) + (ions && ions[i] ? `<br>${ions[i]}` : ""), font: {size: 10}}));
