@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from specsearch.encoder.embedder import Embedder
     from specsearch.errors import Skipped, SpecsearchError
     from specsearch.search.similar import Answer, SearchSettings, SimilarHit, SimilaritySearch
+    from specsearch.spectra.matchms import from_matchms, to_matchms
     from specsearch.spectra.readers import find_files, read_spectra
     from specsearch.spectra.spectrum import Spectrum
     from specsearch.spectra.writers import write_spectra
@@ -32,9 +33,11 @@ _HOMES = {
     "Store": "specsearch.store.store",
     "Tolerance": "specsearch.chemistry.tolerance",
     "find_files": "specsearch.spectra.readers",
+    "from_matchms": "specsearch.spectra.matchms",
     "open_store": "specsearch.store.store",
     "parse_tolerance": "specsearch.chemistry.tolerance",
     "read_spectra": "specsearch.spectra.readers",
+    "to_matchms": "specsearch.spectra.matchms",
     "write_spectra": "specsearch.spectra.writers",
 }
 
@@ -51,9 +54,11 @@ __all__ = [
     "Store",
     "Tolerance",
     "find_files",
+    "from_matchms",
     "open_store",
     "parse_tolerance",
     "read_spectra",
+    "to_matchms",
     "write_spectra",
 ]
 
