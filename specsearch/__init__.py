@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from specsearch.chemistry.tolerance import Tolerance, parse_tolerance
     from specsearch.encoder.embedder import Embedder
     from specsearch.errors import Skipped, SpecsearchError
+    from specsearch.report.frames import to_pandas
     from specsearch.search.similar import Answer, SearchSettings, SimilarHit, SimilaritySearch
     from specsearch.spectra.matchms import from_matchms, to_matchms
     from specsearch.spectra.readers import find_files, read_spectra
@@ -38,6 +39,7 @@ _HOMES = {
     "parse_tolerance": "specsearch.chemistry.tolerance",
     "read_spectra": "specsearch.spectra.readers",
     "to_matchms": "specsearch.spectra.matchms",
+    "to_pandas": "specsearch.report.frames",
     "write_spectra": "specsearch.spectra.writers",
 }
 
@@ -59,6 +61,7 @@ __all__ = [
     "parse_tolerance",
     "read_spectra",
     "to_matchms",
+    "to_pandas",
     "write_spectra",
 ]
 
