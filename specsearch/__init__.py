@@ -5,6 +5,7 @@ The public names below are loaded when they are first used: PyTorch and the engi
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -78,3 +79,14 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return [*__all__, "__version__"]
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """Show spectra, answers and shortlists in this IPython shell; importing us in one does it, too."""
+    from specsearch.report.notebook import register
+
+    register(shell)
+
+
+if _shell := getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)():
+    load_ipython_extension(_shell)
