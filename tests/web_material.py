@@ -1,4 +1,4 @@
-"""A small server over a real store, bank and graph, in this process: asked directly, or over a real socket."""
+"""A small server over a real store, bank and graph: asked in this process, or over a real socket."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from types import MappingProxyType
 
 import numpy as np
@@ -89,8 +89,11 @@ SELECTIVE_COLUMNS: Columns = MappingProxyType(
 """What tools for selective prediction read; a candidate goes by the first block of its InChIKey."""
 
 
-def candidate_rows(shortlist: Shortlist, provenance: Provenance, query_file: str = "") -> Iterator[Row]:
+def candidate_rows(
+    shortlist: Shortlist, provenance: Provenance | None, query_file: str = ""
+) -> Iterator[Row]:
     """The candidates of one query, one row each; an unknown value is None."""
+    made_with = asdict(provenance) if provenance else {part.name: None for part in fields(Provenance)}
     for candidate in shortlist.candidates:
         yield {
             "query_file": query_file,
@@ -104,7 +107,7 @@ def candidate_rows(shortlist: Shortlist, provenance: Provenance, query_file: str
             **_rating(shortlist, candidate),
             **_library(shortlist, candidate),
             "notes": "; ".join(shortlist.notes) or None,
-            **asdict(provenance),
+            **made_with,
         }
 
 
