@@ -5,6 +5,7 @@ The public names below are loaded when they are first used: PyTorch and the engi
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,9 @@ if TYPE_CHECKING:
     from specsearch.chemistry.tolerance import Tolerance, parse_tolerance
     from specsearch.encoder.embedder import Embedder
     from specsearch.errors import Skipped, SpecsearchError
+    from specsearch.report.frames import to_pandas
     from specsearch.search.similar import Answer, SearchSettings, SimilarHit, SimilaritySearch
+    from specsearch.spectra.matchms import from_matchms, to_matchms
     from specsearch.spectra.readers import find_files, read_spectra
     from specsearch.spectra.spectrum import Spectrum
     from specsearch.spectra.writers import write_spectra
@@ -32,9 +35,12 @@ _HOMES = {
     "Store": "specsearch.store.store",
     "Tolerance": "specsearch.chemistry.tolerance",
     "find_files": "specsearch.spectra.readers",
+    "from_matchms": "specsearch.spectra.matchms",
     "open_store": "specsearch.store.store",
     "parse_tolerance": "specsearch.chemistry.tolerance",
     "read_spectra": "specsearch.spectra.readers",
+    "to_matchms": "specsearch.spectra.matchms",
+    "to_pandas": "specsearch.report.frames",
     "write_spectra": "specsearch.spectra.writers",
 }
 
@@ -51,9 +57,12 @@ __all__ = [
     "Store",
     "Tolerance",
     "find_files",
+    "from_matchms",
     "open_store",
     "parse_tolerance",
     "read_spectra",
+    "to_matchms",
+    "to_pandas",
     "write_spectra",
 ]
 
@@ -70,3 +79,14 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return [*__all__, "__version__"]
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """Show spectra, answers and shortlists in this IPython shell; importing us in one does it, too."""
+    from specsearch.report.notebook import register
+
+    register(shell)
+
+
+if _shell := getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)():
+    load_ipython_extension(_shell)

@@ -11,6 +11,8 @@ from pathlib import Path
 import click
 import pytest
 from cli_runner import Commands
+from IPython.core.interactiveshell import InteractiveShell
+from traitlets.config import Config
 
 from specsearch.cli import main
 from specsearch.encoder.checkpoint import DEFAULT_CHECKPOINT
@@ -150,18 +152,45 @@ def test_demo_finds_what_is_there_and_says_what_to_do_next(demo: tuple[Commands,
     assert "demo-simulated" in commands.run(*shlex.split(suggested[-1])[1:]).stdout
 
 
-def test_the_python_example_runs(demo: tuple[Commands, str], tmp_path: Path) -> None:
-    commands, _ = demo
+def indexed(commands: Commands, folder: Path) -> None:
+    """A library and a query where the README's Python looks for them."""
     sample = simulated_sample()
-    write_spectra(tmp_path / "unknowns.mgf", sample.queries[:1])
-    write_spectra(tmp_path / "library.mgf", sample.library[:8])
-    commands.run("index", tmp_path / "library.mgf", "--library", "mylab", "--store", tmp_path / "store")
+    write_spectra(folder / "unknowns.mgf", sample.queries[:1])
+    write_spectra(folder / "library.mgf", sample.library[:8])
+    commands.run("index", folder / "library.mgf", "--library", "mylab", "--store", folder / "store")
+
+
+def test_the_python_example_runs(demo: tuple[Commands, str], tmp_path: Path) -> None:
+    indexed(demo[0], tmp_path)
     finished = subprocess.run(
         [sys.executable, "-c", block("python")], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     lines = [line.split() for line in finished.stdout.splitlines()]
     assert [line[1] for line in lines] == ["1", "2", "3"]
     assert lines[0][2].startswith("mylab:SIMULATED-caffeine")
+
+
+def test_the_notebook_shows_what_it_should(
+    demo: tuple[Commands, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cell by cell, in a shell of its own; cells are parted by empty lines."""
+    indexed(demo[0], tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    shell = InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))
+    try:
+        shell.run_line_magic("load_ext", "specsearch")
+        results = [shell.run_cell(cell) for cell in re.split(r"\n\n(?=\S)", block("notebook"))]
+        for result in results:
+            result.raise_error()
+        *_, answer, table, for_matchms = (result.result for result in results)
+        page = shell.display_formatter.format(answer)[0]["text/html"]
+    finally:
+        InteractiveShell.clear_instance()
+    assert page.count("<svg") == 1
+    assert "mylab:SIMULATED-caffeine" in page
+    assert (len(answer.hits), len(table), table["rank"].tolist()) == (8, 8, list(range(1, 9)))
+    assert for_matchms.get("spectrum_id") == answer.query.accession
 
 
 @pytest.mark.slow

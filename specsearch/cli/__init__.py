@@ -23,6 +23,7 @@ _COMMANDS = {
     "family": "family",
     "network": "family",
     "plot": "plot",
+    "serve": "serve",
     "libraries": "libraries",
     "verify": "verify",
     "drop": "libraries",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from specsearch.cli.bank_place import bank_folder, open_place
+from specsearch.cli.ranker import find_ranker
 from specsearch.cli.settings import ModelAt, StoreAt, ToleranceType, model_options, store_option
 from specsearch.errors import ParseError
 
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
 _FORMATS = ("table", "csv", "tsv", "jsonl", "parquet", "html", "mztab", "selective")
 _FILES_ONLY = ("parquet", "html", "mztab")
-_RULE = "rule: z(projection) + z(logit) + mass"
-_NONE = "none"
 
 
 @click.command()
@@ -115,13 +114,13 @@ def identify(
     from specsearch.cli.identify_queries import Identified, shortlists
     from specsearch.cli.screen import progress_bar
     from specsearch.encoder.embedder import Embedder
-    from specsearch.report.candidate_rows import Provenance
+    from specsearch.report.candidate_rows import made_by
     from specsearch.search.candidates import CandidateSearch
     from specsearch.store.bank import open_bank
 
     output_format = _chosen_format(output_format, output)
     network, card = ModelAt(model_path, key_map_path).read()
-    decision = _decision(ranker_name, card.digest)
+    decision = find_ranker(ranker_name, card.digest)
     settings = _settings(decision=decision, **looking_for)
     bank = open_bank(bank_folder(store, bank_name), card.digest)
     embedder = Embedder(network, card)
@@ -132,8 +131,7 @@ def identify(
             place = stack.enter_context(open_place(store, bank_name))
             collection = stack.enter_context(place.store.open(place.collection))
         search = CandidateSearch(bank, embedder, network, settings, similar, collection)
-        ranker = _RULE if decision is None else decision.digest
-        made_with = Provenance(bank_name, bank.card.digest, card.digest, ranker)
+        made_with = made_by(bank, card.digest, decision)
         outcome = Identified(bank_name, len(bank))
         # On a terminal the answers themselves show how far it is.
         bar = stack.enter_context(progress_bar(is_shown=output is not None or not sys.stdout.isatty()))
@@ -193,25 +191,6 @@ def _settings(
         decision=decision,
         risk=risk,
     )
-
-
-def _decision(name: str | None, encoder: str) -> DecisionLayer | None:
-    """What ranks: a named file, the shipped one if it was fitted for this model, or nothing."""
-    from specsearch.cli.screen import say
-    from specsearch.search.decision import DEFAULT_RANKER, read_decision
-
-    if name == _NONE:
-        return None
-    if name is not None:
-        return read_decision(Path(name), encoder)
-    shipped = read_decision(DEFAULT_RANKER)
-    if shipped.encoder == encoder:
-        return shipped
-    say(
-        "The shipped ranker is for another model: candidates are ranked by a fixed rule, without "
-        'probabilities. Fit one with "specsearch train ranker".'
-    )
-    return None
 
 
 def _similarity(

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from types import MappingProxyType
 
 import numpy as np
 
 from specsearch.report.rows import Columns, Row
+from specsearch.search.decision import DecisionLayer
 from specsearch.search.shortlists import Candidate, Shortlist
+from specsearch.store.bank import Bank
 from specsearch.store.schema import Key
+
+_RULE = "rule: z(projection) + z(logit) + mass"
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,12 @@ class Provenance:
     bank_digest: str
     encoder_digest: str
     ranker: str
+
+
+def made_by(bank: Bank, encoder_digest: str, decision: DecisionLayer | None) -> Provenance:
+    """What answers from a bank are made with; without a decision layer a fixed rule ranks."""
+    ranker = _RULE if decision is None else decision.digest
+    return Provenance(bank.name, bank.card.digest, encoder_digest, ranker)
 
 
 _COVERAGE, _MEMBER = "90%", "in_90_percent_shortlist"
@@ -79,8 +89,11 @@ SELECTIVE_COLUMNS: Columns = MappingProxyType(
 """What tools for selective prediction read; a candidate goes by the first block of its InChIKey."""
 
 
-def candidate_rows(shortlist: Shortlist, provenance: Provenance, query_file: str = "") -> Iterator[Row]:
+def candidate_rows(
+    shortlist: Shortlist, provenance: Provenance | None, query_file: str = ""
+) -> Iterator[Row]:
     """The candidates of one query, one row each; an unknown value is None."""
+    made_with = asdict(provenance) if provenance else {part.name: None for part in fields(Provenance)}
     for candidate in shortlist.candidates:
         yield {
             "query_file": query_file,
@@ -94,7 +107,7 @@ def candidate_rows(shortlist: Shortlist, provenance: Provenance, query_file: str
             **_rating(shortlist, candidate),
             **_library(shortlist, candidate),
             "notes": "; ".join(shortlist.notes) or None,
-            **asdict(provenance),
+            **made_with,
         }
 
 

@@ -13,7 +13,7 @@ from specsearch.search.shortlists import NOT_AN_IDENTIFICATION, Candidate, Short
 
 _FIXED_WIDTH = 78  # of a row without its texts: numbers and what separates the columns
 _NAME_WIDTH, _STRUCTURE_WIDTH, _SHORTEST = 28, 60, 12
-_COLUMNS = (
+CANDIDATE_HEADINGS = (
     "#",
     "candidate",
     "formula",
@@ -39,30 +39,31 @@ def shortlist_table(shortlist: Shortlist, width: int) -> Table:
         Characters a line may have; names and structures are shortened to fit.
     """
     title = [describe(shortlist.query), f"{len(shortlist)} candidates. {NOT_AN_IDENTIFICATION}"]
-    title += [] if shortlist.rating is None else [_told(shortlist.rating)]
+    title += [] if shortlist.rating is None else [confidence_in_words(shortlist.rating)]
     title += [plain(note) for note in shortlist.notes]
     table = Table(title=Text("\n".join(title)), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in _COLUMNS:
+    for name in CANDIDATE_HEADINGS:
         table.add_column(name, justify="left" if name in _TEXTS else "right", no_wrap=True)
     free = max(width - _FIXED_WIDTH, 2 * _SHORTEST)
     name_width = min(_NAME_WIDTH, max(_SHORTEST, free // 3))
     structure_width = min(_STRUCTURE_WIDTH, max(_SHORTEST, free - name_width))
     for candidate in shortlist.candidates:
-        cells = list(_cells(shortlist, candidate))
+        cells = list(candidate_cells(shortlist, candidate))
         cells[1], cells[-1] = shortened(cells[1], name_width), shortened(cells[-1], structure_width)
         table.add_row(*map(Text, cells))
     return table
 
 
-def _told(rating: Rating) -> str:
-    """The confidence in a line."""
+def confidence_in_words(rating: Rating) -> str:
+    """How sure the list is, in a line."""
     ties = "" if rating.n_near_ties == 1 else f"; {rating.n_near_ties} candidates are nearly tied"
     members = rating.in_shortlist.get("90%")
     shortest = "" if members is None else f"; {members.sum()} hold the right one in 9 of 10 such lists"
     return f"Confidence: {rating.band} ({rating.confidence:.2f}){ties}{shortest}, if the bank has it."
 
 
-def _cells(shortlist: Shortlist, candidate: Candidate) -> tuple[str, ...]:
+def candidate_cells(shortlist: Shortlist, candidate: Candidate) -> tuple[str, ...]:
+    """A candidate as texts under `CANDIDATE_HEADINGS`."""
     scores, place, molecule = shortlist.scores, candidate.place, candidate.molecule
     assert scores is not None  # there is a candidate
     error = scores.mass_error_ppm[place]

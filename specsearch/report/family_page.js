@@ -83,6 +83,7 @@ function showNode(i) {
   structure(node, detail);
   if (node.is_suggestion) element("p", "Not known: this is the structure of its nearest annotated neighbour, and not more than a suggestion.", detail).className = "note";
   spectrum(node, null, [], detail);
+  if (data.walks) onward(node.row.spectrum_id, detail);
   facts(Object.entries(node.row), detail);
   const beside = data.edges.filter(e => e.a === i || e.b === i).slice(0, 12);
   if (!beside.length) return;
@@ -91,6 +92,15 @@ function showNode(i) {
     const other = data.nodes[edge.a === i ? edge.b : edge.a];
     const button = element("button", `${name(other).slice(0, 40)}  ${edge.change || ""}  ${edge.score}`, detail);
     button.addEventListener("click", () => showEdge(edge));
+  }
+}
+// Where a server answers, one can walk on from here.
+function onward(id, parent) {
+  const links = element("p", undefined, parent);
+  for (const [page, text] of [["family", "Its family"], ["search", "What looks like it"]]) {
+    const link = element("a", text, links);
+    link.href = `/${page}?${new URLSearchParams({id})}`;
+    links.append(" ");
   }
 }
 function showEdge(edge) {

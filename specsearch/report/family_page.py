@@ -44,7 +44,7 @@ def write_family_page(
     InputFileError
         If the file cannot be written.
     """
-    content = _content(network, rows, spectra)
+    content = family_content(network, rows, spectra)
     # Between script tags "<" could end the script, whatever stands in a name.
     data = json.dumps(content, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
     own = files("specsearch.report")
@@ -52,17 +52,18 @@ def write_family_page(
         stream.write(
             '<!doctype html><html lang="en"><meta charset="utf-8">'
             '<meta name="viewport" content="width=device-width,initial-scale=1">'
-            f"<title>{escape(title)}</title><style>{(own / 'family_page.css').read_text('utf-8')}</style>"
+            f"<title>{escape(title)}</title><style>{_style()}</style>"
             f"<header><h1>{escape(title)}</h1><p>{len(rows):,} spectra, {len(content['edges']):,} edges. "
             "Choose a spectrum or an edge; the arrow keys walk the list.</p></header>"
-            '<main><svg id="network" role="img" aria-label="network of spectra"></svg>'
+            '<main class="family"><svg id="network" role="img" aria-label="network of spectra"></svg>'
             '<section id="detail" aria-live="polite"></section><section id="members"></section></main>'
             f'<script type="application/json" id="data">{data}</script>'
             f"<script>{(own / 'family_page.js').read_text('utf-8')}</script></html>\n"
         )
 
 
-def _content(network: nx.Graph, rows: Sequence[Row], spectra: Mapping[str, Spectrum]) -> dict[str, Any]:
+def family_content(network: nx.Graph, rows: Sequence[Row], spectra: Mapping[str, Spectrum]) -> dict[str, Any]:
+    """What the page's script shows, as plain values; parameters are those of `write_family_page`."""
     number = {str(row["spectrum_id"]): i for i, row in enumerate(rows)}
     places = (
         nx.spring_layout(network, weight="score", seed=0) if len(rows) > 1 else dict.fromkeys(number, (0, 0))
@@ -98,6 +99,11 @@ def _content(network: nx.Graph, rows: Sequence[Row], spectra: Mapping[str, Spect
             for one, other, values in edges
         ],
     }
+
+
+def _style() -> str:
+    own = files("specsearch.report")
+    return "".join((own / name).read_text("utf-8") for name in ("family_page.css", "family_network.css"))
 
 
 def _peaks(peaks: Peaks | None) -> dict[str, list[float]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,7 +30,7 @@ DIRECT, SHIFTED, UNMATCHED = "#0072b2", "#d55e00", "#9aa3ad"
 _FRAGMENT_DEPTH = 2
 _FRAGMENT_TOLERANCE = Tolerance(10, "ppm")
 _N_LABELS = 8
-_MIN_GAP = 0.04  # of the m/z axis, between two labels
+_MIN_GAP = 0.04  # of the m/z axis, half the room of a label
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +118,7 @@ def draw_mirror(top: Side, bottom: Side | None = None) -> Figure:
     # Names come from files: a dollar sign there is no formula.
     pairs = match_peaks(top.peaks, bottom.peaks) if bottom else []
     kinds = [{pair[side]: pair[2] for pair in pairs} for side in (0, 1)]
-    span = _span([side.peaks for side in (top, bottom) if side])
+    span = mz_span([side.peaks for side in (top, bottom) if side])
     axes.set_xlim(*span)
     _draw_side(axes, top, kinds[0], 1.0)
     axes.set_title(top.title, fontsize=9, loc="left", parse_math=False)
@@ -143,7 +143,7 @@ def _draw_side(axes: Axes, side: Side, kinds: Mapping[int, bool], sign: float) -
     if not kinds:
         colours = [DIRECT if i in side.labels else "#333333" for i in range(len(side.peaks.mz))]
     axes.vlines(side.peaks.mz, 0, sign * side.peaks.intensity, colors=colours, linewidth=1.2)
-    for peak in _labelled(side, axes.get_xlim()):
+    for peak in labelled_peaks(side.peaks, axes.get_xlim()):
         axes.annotate(
             f"{side.peaks.mz[peak]:.4f}\n{side.labels.get(peak, '')}".strip(),
             (side.peaks.mz[peak], sign * side.peaks.intensity[peak]),
@@ -156,12 +156,21 @@ def _draw_side(axes: Axes, side: Side, kinds: Mapping[int, bool], sign: float) -
         )
 
 
-def _labelled(side: Side, span: tuple[float, float]) -> list[int]:
-    """The strongest peaks, no two labels upon each other."""
+def labelled_peaks(peaks: Peaks, span: tuple[float, float]) -> list[int]:
+    """Numbers of the strongest peaks, no two labels upon each other and no higher peak behind a label.
+
+    Parameters
+    ----------
+    peaks : Peaks
+    span : (float, float)
+        Ends of the m/z axis.
+    """
     chosen: list[int] = []
-    for peak in np.argsort(-side.peaks.intensity, kind="stable").tolist():
-        gaps = np.abs(side.peaks.mz[chosen] - side.peaks.mz[peak]) if chosen else np.array([np.inf])
-        if gaps.min() > _MIN_GAP * (span[1] - span[0]) * 2:
+    gap = _MIN_GAP * (span[1] - span[0])
+    for peak in np.argsort(-peaks.intensity, kind="stable").tolist():
+        away = np.abs(peaks.mz - peaks.mz[peak])
+        is_behind = (away < gap) & (peaks.intensity > peaks.intensity[peak])
+        if not is_behind.any() and (away[chosen] > 2 * gap).all():
             chosen.append(peak)
         if len(chosen) == _N_LABELS:
             break
@@ -181,7 +190,8 @@ def _legend(axes: Axes, pairs: list[tuple[int, int, bool]]) -> None:
     axes.legend(handles=handles, fontsize=7, frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=3)
 
 
-def _span(sides: list[Peaks]) -> tuple[float, float]:
+def mz_span(sides: Sequence[Peaks]) -> tuple[float, float]:
+    """Ends of an m/z axis that shows all peaks, with some room beside them."""
     low = min(float(peaks.mz.min()) for peaks in sides)
     high = max(float(peaks.mz.max()) for peaks in sides)
     margin = max(5.0, 0.04 * (high - low))

@@ -12,6 +12,7 @@ from specsearch.search.similar import Answer, SimilarHit
 from specsearch.spectra.spectrum import Spectrum
 from specsearch.store.schema import Key
 
+HIT_HEADINGS = ("#", "hit", "similarity", "matched\npeaks", "precursor\nerror", "structure", "library")
 _NEAR_PPM = 100.0
 _FIXED_WIDTH = 52  # of a hit's row without its texts: numbers and what separates the columns
 _HIT_WIDTH, _STRUCTURE_WIDTH, _SHORTEST = 40, 60, 10
@@ -57,10 +58,10 @@ def hits_table(answer: Answer, width: int) -> Table:
     table = Table(
         title=Text(describe(answer.query)), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False
     )
-    for name in ("#", "hit", "similarity", "matched\npeaks", "precursor\nerror", "structure", "library"):
+    for name in HIT_HEADINGS:
         is_text = name in ("hit", "structure", "library")
         table.add_column(name, justify="left" if is_text else "right", no_wrap=True)
-    rows = [_cells(answer.query, hit) for hit in answer.hits]
+    rows = [hit_cells(answer.query, hit) for hit in answer.hits]
     library_width = max((len(row[-1]) for row in rows), default=0)
     free = width - _FIXED_WIDTH - max(library_width, len("library"))
     hit_width = min(_HIT_WIDTH, max(_SHORTEST, free * 2 // 5))
@@ -78,17 +79,24 @@ def shortened(text: str, n_characters: int) -> str:
 
 def describe(query: Spectrum) -> str:
     """One line about a query: its name, precursor, peaks, and structure where that is known."""
-    parts = [f"Query {query.accession}"]
-    if name := query.metadata.get("compound_name"):
+    return f"Query {describe_spectrum(query)}"
+
+
+def describe_spectrum(spectrum: Spectrum) -> str:
+    """The same without the word: for spectra that ask nothing."""
+    parts = [spectrum.accession]
+    if name := spectrum.metadata.get("compound_name"):
         parts.append(name)
-    precursor = "precursor unknown" if query.precursor_mz is None else f"precursor {query.precursor_mz:.4f}"
-    parts += [f"{precursor} {query.adduct or ''}".strip(), f"{len(query)} peaks"]
-    if smiles := query.metadata.get("smiles"):
+    known = spectrum.precursor_mz is not None
+    precursor = f"precursor {spectrum.precursor_mz:.4f}" if known else "precursor unknown"
+    parts += [f"{precursor} {spectrum.adduct or ''}".strip(), f"{len(spectrum)} peaks"]
+    if smiles := spectrum.metadata.get("smiles"):
         parts.append(smiles)
     return plain(" · ".join(parts))
 
 
-def _cells(query: Spectrum, hit: SimilarHit) -> tuple[str, ...]:
+def hit_cells(query: Spectrum, hit: SimilarHit) -> tuple[str, ...]:
+    """A hit as texts under `HIT_HEADINGS`."""
     name = hit.payload.get(Key.COMPOUND_NAME) or hit.payload.get(Key.ACCESSION, "")
     adduct = hit.payload.get(Key.ADDUCT)
     return (

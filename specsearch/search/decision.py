@@ -50,6 +50,10 @@ class DecisionLayer:
         """Log-odds of each candidate, shape (n_candidates,), from all that is known of the list."""
         return self.rankers[evidence_of(scores)](scores)
 
+    def contributions(self, scores: CandidateScores) -> dict[str, NDArray[np.float64]]:
+        """What each kind of evidence adds to a candidate's log-odds; see `Ranker.contributions`."""
+        return self.rankers[evidence_of(scores)].contributions(scores)
+
     def rate(self, scores: CandidateScores, log_odds: NDArray[np.float64], risk: str | None = None) -> Rating:
         """How sure a list of at least one candidate is.
 

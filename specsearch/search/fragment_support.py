@@ -57,6 +57,15 @@ def fragment_support(
     )
 
 
+def explained_ions(smiles: str, peaks: Peaks, adduct: Adduct, tolerance: Tolerance) -> dict[int, str]:
+    """Formulas of the ions that explain peaks, by the number of the peak."""
+    fragments = _fragments(smiles)
+    if fragments is None:
+        return {}
+    found = match_fragments(fragments, peaks.mz, peaks.intensity, adduct, tolerance)
+    return {peak: str(found.formula(peak)) for peak in np.flatnonzero(found.explained).tolist()}
+
+
 def with_fragments(
     scores: CandidateScores, places: NDArray[np.int64], supports: Sequence[FragmentSupport | None]
 ) -> CandidateScores:

@@ -78,6 +78,21 @@ class Ranker:
             return np.empty(0)
         return np.asarray(self._booster.predict(features, raw_score=True, num_threads=1), dtype=np.float64)
 
+    def contributions(self, scores: CandidateScores) -> dict[str, NDArray[np.float64]]:
+        """What each score, the mass, the formula and the length of the list add to a candidate's log-odds.
+
+        Returns
+        -------
+        dict of str to numpy.ndarray of shape (n_candidates,)
+            Shapley values of the trees (Lundberg et al., Nat. Mach. Intell. 2, 56 (2020)), summed over the
+            features made of one score; they add up to the log-odds less what all candidates share.
+        """
+        names = EVIDENCE[self.evidence]
+        features = candidate_features(scores, names)
+        shares = np.asarray(self._booster.predict(features, pred_contrib=True, num_threads=1))
+        of_feature = np.array(feature_names(names))
+        return {name: shares[:, :-1][:, of_feature == name].sum(axis=1) for name in dict.fromkeys(of_feature)}
+
     @cached_property
     def _booster(self) -> lightgbm.Booster:
         return read_trees(self.trees, len(feature_names(EVIDENCE[self.evidence])))

@@ -70,6 +70,18 @@ def file_stem(path: Path) -> str:
     return name.rpartition(".")[0] or name
 
 
+def require_spectrum(record: Record) -> Spectrum:
+    """The spectrum of a record that is in no file; without a name of its own its accession is empty.
+
+    Raises
+    ------
+    InvalidSpectrum
+        If the peaks or the precursor are not usable.
+    """
+    fields = record.fields if isinstance(record.fields, dict) else standard_fields(record.fields)
+    return _spectrum(record, fields, _pop_accession(fields))
+
+
 def _spectrum_or_skipped(record: Record, source: str, fallback_name: str) -> Spectrum | Skipped:
     fields = record.fields if isinstance(record.fields, dict) else standard_fields(record.fields)
     accession = _pop_accession(fields) or fallback_name

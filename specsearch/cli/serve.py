@@ -1,0 +1,183 @@
+"""``specsearch serve``: a page to look at and an API to build on."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from contextlib import ExitStack
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from specsearch.cli.settings import ModelAt, StoreAt, model_options, store_option
+from specsearch.errors import StoreError
+
+if TYPE_CHECKING:
+    from specsearch.search.graph_files import Graph
+    from specsearch.store.store import Collection
+    from specsearch.web.served import Served
+
+KEY_ENV = "SPECSEARCH_SERVE_KEY"
+_LOOPBACK = ["127.0.0.1", "localhost", "[::1]"]
+_GRACE_S = 10
+
+
+@click.command()
+@click.option(
+    "--library",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    help="Library to serve; may be repeated.  [default: all]",
+)
+@click.option(
+    "--bank",
+    "bank_names",
+    multiple=True,
+    metavar="NAME",
+    help="Bank to serve; may be repeated.  [default: all]",
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address; others than this need a key.")
+@click.option("--port", type=click.IntRange(1, 65535), default=8765, show_default=True)
+@click.option(
+    "--key-file",
+    type=click.Path(dir_okay=False, exists=True, path_type=Path),
+    help=f"File with the key that clients must show.  [env var: {KEY_ENV}, the key itself]",
+)
+@click.option("--rate", default="100/second", show_default=True, help="Requests of one client.")
+@click.option(
+    "--waiting",
+    type=click.IntRange(1, 10_000),
+    default=64,
+    show_default=True,
+    help="Requests that may wait; more are told to come again.",
+)
+@store_option
+@model_options
+def serve(
+    names: tuple[str, ...],
+    bank_names: tuple[str, ...],
+    host: str,
+    port: int,
+    key_file: Path | None,
+    rate: str,
+    waiting: int,
+    store: StoreAt,
+    model_path: Path | None,
+    key_map_path: Path | None,
+) -> None:
+    """Serve libraries and banks as a page and an HTTP API.
+
+    The page is at http://127.0.0.1:8765/, the API is described at /openapi.json. Nothing is
+    written: a library that is served cannot be added to, and one that is being written cannot be served.
+    """
+    if find_spec("uvicorn") is None or find_spec("fastapi") is None:
+        raise click.ClickException('Serving needs more: pip install "specsearch[web]".')
+    import uvicorn
+
+    from specsearch.cli.screen import say
+    from specsearch.web.access import Access
+    from specsearch.web.app import Limits, make_app
+
+    key = _key(key_file, host)
+    access = Access(key, _rate(rate))
+    with ExitStack() as stack:
+        served = _open(stack, store, names, bank_names, ModelAt(model_path, key_map_path))
+        hosts = _LOOPBACK if key is None else ["*"]
+        app = make_app(served, access, hosts, Limits(rate, waiting))
+        libraries = f"{len(served.collections)} libraries and {len(served.banks)} banks"
+        say(f"Serving {libraries} at http://{host}:{port}/ (end with Ctrl-C).")
+        uvicorn.run(
+            app,
+            host=host,
+            port=port,
+            log_level="warning",
+            access_log=False,  # a link holds the spectrum
+            timeout_graceful_shutdown=_GRACE_S,
+            server_header=False,
+        )
+
+
+def _key(key_file: Path | None, host: str) -> str | None:
+    """The key, or None on loopback.
+
+    Raises
+    ------
+    click.UsageError
+        If another address would be open to everybody, or the key could be guessed.
+    """
+    from specsearch.web.access import LEAST_KEY_LENGTH
+
+    text = key_file.read_text("utf-8") if key_file is not None else os.environ.get(KEY_ENV, "")
+    key = text.strip()
+    if not key:
+        if _is_loopback(host):
+            return None
+        raise click.UsageError(
+            f"{host} can be reached from elsewhere: set a key in {KEY_ENV}, or name its file (--key-file). "
+            f"For example: {KEY_ENV}=$(openssl rand -hex 24)."
+        )
+    if len(key) < LEAST_KEY_LENGTH:
+        raise click.UsageError(f"A key needs at least {LEAST_KEY_LENGTH} characters.")
+    return key
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _rate(text: str) -> str:
+    from limits import parse
+
+    try:
+        parse(text)
+    except ValueError:
+        raise click.BadParameter(f'{text!r} is no rate such as "100/second".', param_hint="--rate") from None
+    return text
+
+
+def _open(
+    stack: ExitStack, store: StoreAt, names: tuple[str, ...], bank_names: tuple[str, ...], model: ModelAt
+) -> Served:
+    """Open what is to be served, and whatever belongs to it."""
+    from specsearch.cli.ranker import find_ranker
+    from specsearch.encoder.embedder import Embedder
+    from specsearch.search.similar import SearchSettings, SimilaritySearch
+    from specsearch.store.bank import bank_names as banks_there
+    from specsearch.store.bank import open_bank
+    from specsearch.web.served import Served
+
+    network, card = model.read()
+    opened = stack.enter_context(store.open())
+    embedder = Embedder(network, card)
+    collections = {
+        name: stack.enter_context(opened.open(name)) for name in dict.fromkeys(names or opened.libraries())
+    }
+    for collection in collections.values():
+        SimilaritySearch([collection], embedder, SearchSettings())  # raises where another model filled it
+    banks = {
+        name: open_bank(store.banks / name, card.digest) for name in bank_names or banks_there(store.banks)
+    }
+    graphs = {name: graph for name, one in collections.items() if (graph := _graph(store, one)) is not None}
+    return Served(collections, banks, graphs, embedder, network, find_ranker(None, card.digest))
+
+
+def _graph(store: StoreAt, collection: Collection) -> Graph | None:
+    """The graph of a library, or None, said so where it is there and does not fit."""
+    from specsearch.cli.graph_at import graph_folder
+    from specsearch.cli.screen import say
+    from specsearch.search.graph_files import find_graph
+
+    graph = find_graph(graph_folder(store, collection.name))
+    try:
+        if graph is not None:
+            graph.require_size(collection)
+    except StoreError as error:
+        say(f"Families of {collection.name!r} are not served. {error}")
+        return None
+    return graph

@@ -1,0 +1,165 @@
+"""The API's routes: what the commands answer, as JSON, or line by line as NDJSON."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, Request, UploadFile
+from fastapi.responses import Response, StreamingResponse
+from pydantic import BaseModel
+
+from specsearch.report.candidate_rows import Provenance, candidate_rows
+from specsearch.report.rows import hit_rows
+from specsearch.search.shortlists import Shortlist
+from specsearch.search.similar import Answer
+from specsearch.web.problems import Problem
+from specsearch.web.records import (
+    MOST_PEAKS,
+    AnswerOut,
+    BankOut,
+    EmbeddingOut,
+    EmbedIn,
+    FamilyIn,
+    FamilyOut,
+    FileOut,
+    IdentifyIn,
+    LibraryOut,
+    SearchIn,
+    ShortlistOut,
+    SkippedOut,
+    SpectrumOut,
+)
+from specsearch.web.uploads import read_sent
+from specsearch.web.work import Work
+
+NDJSON = "application/x-ndjson"
+_STREAMED: dict[str, Any] = {"content": {NDJSON: {}}, "description": "One answer, or one line for each."}
+_PROBLEM: dict[str, Any] = {
+    "content": {"application/problem+json": {"schema": Problem.model_json_schema()}},
+    "description": "Problem details (RFC 9457), with a next step.",
+}
+_PROBLEMS: dict[int | str, Any] = {status: _PROBLEM for status in (401, 404, 413, 422, 429, 503)}
+
+
+def work_of(request: Request) -> Work:
+    """The work of the application that a request came to."""
+    work: Work = request.app.state.work
+    return work
+
+
+At = Annotated[Work, Depends(work_of)]
+Accept = Annotated[str, Header()]
+router = APIRouter(prefix="/v1", responses=_PROBLEMS)
+
+
+@router.get("/libraries")
+async def libraries(work: At) -> list[LibraryOut]:
+    """Libraries that are served."""
+    served = work.served
+    counts = await work.soon(lambda: {name: one.count() for name, one in served.collections.items()})
+    encoder = served.embedder.card.digest
+    return [
+        LibraryOut(library=name, spectra=count, has_graph=name in served.graphs, encoder=encoder)
+        for name, count in counts.items()
+    ]
+
+
+@router.get("/banks")
+async def banks(work: At) -> list[BankOut]:
+    """Banks of candidate molecules that are served."""
+    return [
+        BankOut(bank=name, molecules=len(bank), digest=bank.card.digest)
+        for name, bank in work.served.banks.items()
+    ]
+
+
+@router.get("/spectra/{spectrum_id:path}")
+async def spectrum(spectrum_id: str, work: At) -> SpectrumOut:
+    """One spectrum by its id, ``LIBRARY:ACCESSION``."""
+    return SpectrumOut.of(await work.soon(lambda: work.served.spectrum(spectrum_id)))
+
+
+@router.post("/read")
+async def read(file: UploadFile, work: At) -> FileOut:
+    """The spectra of a file in any format that is understood, as other requests take them."""
+    content = await file.read()
+    found = await work.later(lambda: read_sent(content, file.filename or "", MOST_PEAKS))
+    return FileOut(
+        spectra=[SpectrumOut.of(one) for one in found.spectra],
+        skipped=[SkippedOut(**asdict(one)) for one in found.skipped],
+        is_complete=found.is_complete,
+    )
+
+
+@router.post("/embed")
+async def embed(asked: EmbedIn, work: At) -> list[EmbeddingOut]:
+    """Embeddings of spectra."""
+    spectra = asked.checked()
+    vectors = await work.later(lambda: work.served.embed(spectra))
+    return [
+        EmbeddingOut(query=one.accession, embedding=vector)
+        for one, vector in zip(spectra, vectors, strict=True)
+    ]
+
+
+@router.post("/search", response_model=list[AnswerOut], responses={200: _STREAMED})
+async def search(asked: SearchIn, work: At, accept: Accept = "") -> Any:
+    """What looks like these spectra."""
+    spectra = asked.checked()
+    answers = work.search(work.served.require_libraries(asked.libraries), asked.settings(), spectra)
+    return await _answered(answers, answer_out, accept)
+
+
+@router.post("/identify", response_model=list[ShortlistOut], responses={200: _STREAMED})
+async def identify(asked: IdentifyIn, work: At, accept: Accept = "") -> Any:
+    """What these spectra could be: candidate shortlists, not identifications."""
+    spectra = asked.checked()
+    served = work.served
+    bank = served.require_bank(asked.bank)
+    names = tuple(served.collections) if asked.libraries is None else asked.libraries
+    libraries = served.require_libraries(names) if names else ()
+    made_with = served.provenance(bank)
+    found = work.identify(bank, libraries, asked.settings(served.decision), spectra)
+    return await _answered(found, lambda one: shortlist_out(one, made_with), accept)
+
+
+@router.post("/family/{spectrum_id:path}")
+async def family(spectrum_id: str, asked: FamilyIn, work: At) -> FamilyOut:
+    """The structure family around a spectrum of a library."""
+    network, rows = await work.later(lambda: work.served.family(spectrum_id, asked.settings()))
+    edges = [{"source": a, "target": b, **values} for a, b, values in network.edges(data=True)]
+    return FamilyOut(members=rows, edges=edges)
+
+
+def answer_out(answer: Answer) -> AnswerOut:
+    """The record of an answer."""
+    return AnswerOut(query=answer.query.accession, reason=answer.reason, hits=list(hit_rows(answer)))
+
+
+def shortlist_out(shortlist: Shortlist, made_with: Provenance) -> ShortlistOut:
+    """The record of a shortlist."""
+    return ShortlistOut(
+        query=shortlist.query.accession,
+        n_candidates=len(shortlist),
+        reason=": ".join(part for part in (shortlist.reason, shortlist.detail) if part),
+        advice=shortlist.advice,
+        candidates=list(candidate_rows(shortlist, made_with)),
+    )
+
+
+async def _answered(
+    found: AsyncIterator[Any], record: Callable[[Any], BaseModel], accept: str
+) -> list[BaseModel] | Response:
+    """All at once, or each as soon as it is there, for a client that accepts NDJSON."""
+    if NDJSON not in accept:
+        return [record(one) async for one in found]
+    first = record(await anext(found))  # what is wrong with the request shows here, with its status
+
+    async def lines() -> AsyncIterator[str]:
+        yield f"{first.model_dump_json()}\n"
+        async for one in found:
+            yield f"{record(one).model_dump_json()}\n"
+
+    return StreamingResponse(lines(), media_type=NDJSON)

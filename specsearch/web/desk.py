@@ -1,0 +1,132 @@
+"""Where requests wait for the engine: lanes of one thread, and questions that are answered together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Generic, TypeVar
+
+Key = TypeVar("Key", bound=Hashable)
+Question = TypeVar("Question")
+Result = TypeVar("Result")
+
+
+class Overloaded(Exception):
+    """The queue is full; nothing was begun."""
+
+
+class Lane:
+    """One thread that runs calls in their order: the embedded engine holds Python's lock in every call.
+
+    Parameters
+    ----------
+    name : str
+    n_places : int
+        Calls that may wait or run at once; one more raises `Overloaded`.
+    """
+
+    def __init__(self, name: str, n_places: int) -> None:
+        self.name = name
+        self._n_places = n_places
+        self._n_taken = 0
+        self._thread = ThreadPoolExecutor(1, name)
+
+    @property
+    def n_waiting(self) -> int:
+        """Calls that wait or run."""
+        return self._n_taken
+
+    async def run(self, call: Callable[[], Result]) -> Result:
+        """The result of `call`; to be awaited from one event loop only."""
+        if self._n_taken >= self._n_places:
+            raise Overloaded
+        self._n_taken += 1
+        future = asyncio.get_running_loop().run_in_executor(self._thread, call)
+        # The place is free when the work ends, not when a client that hung up is forgotten.
+        future.add_done_callback(self._leave)
+        return await asyncio.shield(future)
+
+    def _leave(self, future: asyncio.Future[Result]) -> None:
+        self._n_taken -= 1
+        if not future.cancelled():
+            future.exception()  # was raised where somebody still waited
+
+    def close(self) -> None:
+        """Wait for the call that runs; those that wait are dropped."""
+        self._thread.shutdown(wait=True, cancel_futures=True)
+
+
+@dataclass(eq=False)
+class _Waiting(Generic[Question, Result]):
+    question: Question
+    answer: asyncio.Future[Result]
+
+
+class Batches(Generic[Key, Question, Result]):
+    """Questions that arrive while the engine is busy, answered together as soon as it is free.
+
+    Parameters
+    ----------
+    lane : Lane
+    answer : callable
+        Answers to questions that share a key, in their order.
+    n_places : int
+        Questions that may wait; one more raises `Overloaded`.
+    most : int
+        Questions answered together.
+    """
+
+    def __init__(
+        self,
+        lane: Lane,
+        answer: Callable[[Key, Sequence[Question]], Sequence[Result]],
+        n_places: int,
+        most: int = 16,
+    ) -> None:
+        self._lane = lane
+        self._answer = answer
+        self._n_places = n_places
+        self._most = most
+        self._waiting: dict[Key, list[_Waiting[Question, Result]]] = {}
+        self._worker: asyncio.Task[None] | None = None
+
+    @property
+    def n_waiting(self) -> int:
+        """Questions that wait."""
+        return sum(map(len, self._waiting.values()))
+
+    async def ask(self, key: Key, question: Question) -> Result:
+        """The answer to one question."""
+        if self.n_waiting >= self._n_places:
+            raise Overloaded
+        waiting = _Waiting[Question, Result](question, asyncio.get_running_loop().create_future())
+        self._waiting.setdefault(key, []).append(waiting)
+        if self._worker is None:
+            self._worker = asyncio.create_task(self._work())
+        return await waiting.answer
+
+    async def _work(self) -> None:
+        while self._waiting:
+            key, batch = self._next()
+            try:
+                answers = await self._lane.run(partial(self._answer, key, [one.question for one in batch]))
+            except Exception as error:  # noqa: BLE001  whoever asked gets it
+                for one in batch:
+                    if not one.answer.done():
+                        one.answer.set_exception(error)
+                continue
+            for one, answer in zip(batch, answers, strict=True):
+                if not one.answer.done():
+                    one.answer.set_result(answer)
+        self._worker = None
+
+    def _next(self) -> tuple[Key, list[_Waiting[Question, Result]]]:
+        """The key that waits longest, and its questions; of those that hung up nothing is asked."""
+        key = next(iter(self._waiting))
+        waiting = [one for one in self._waiting.pop(key) if not one.answer.done()]
+        if rest := waiting[self._most :]:
+            self._waiting[key] = rest
+        return key, waiting[: self._most]

@@ -1,0 +1,124 @@
+"""The door: sizes, pace, key and headers of every request, before anything reads it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from urllib.parse import quote
+
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from specsearch.web.access import Access
+from specsearch.web.metrics import Metrics
+from specsearch.web.problems import problem_response
+
+MOST_BYTES = 32 * 2**20
+_MOST_SECONDS_PER_CHUNK = 20.0
+_OPEN = ("/health", "/ready", "/login", "/static/")
+# Hashes of the style elements that plotly makes: an empty one, which its script fills, and that of its maps.
+_STYLES = (
+    "'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=' "
+    "'sha256-ji27qzEtxXZW+7dun6UwjHXJ18e6WAin1VvNtkzIE/o='"
+)
+_HEADERS: Mapping[str, str] = {
+    "content-security-policy": "default-src 'none'; script-src 'self'; img-src 'self' data: blob:; "
+    f"style-src 'self' {_STYLES}; connect-src 'self'; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",  # a link holds the spectrum
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=()",
+    "cache-control": "no-store",
+}
+
+
+class Guard:
+    """Middleware around the whole application.
+
+    Parameters
+    ----------
+    app : ASGIApp
+    access : Access
+    metrics : Metrics
+    """
+
+    def __init__(self, app: ASGIApp, access: Access, metrics: Metrics) -> None:
+        self._app = app
+        self._access = access
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request through, or refuse it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began, status = time.perf_counter(), 500
+
+        async def answered(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        refusal = self._refusal(Request(scope))
+        try:
+            if refusal is None:
+                await self._app(scope, _bounded(receive), answered)
+            else:
+                await refusal(scope, receive, answered)
+        finally:
+            route = getattr(scope.get("route"), "path", "other")
+            self._metrics.count(route, status, time.perf_counter() - began)
+
+    def _refusal(self, request: Request) -> Response | None:
+        length = request.headers.get("content-length", "0")
+        if not length.isdecimal() or int(length) > MOST_BYTES:
+            return problem_response(
+                413, "This is too large.", f"Send at most {MOST_BYTES >> 20} MiB at once."
+            )
+        if request.method != "GET" and request.headers.get("sec-fetch-site") == "cross-site":
+            return problem_response(403, "Another site sent this.", "Use the page of this server.")
+        if request.url.path.startswith(_OPEN):
+            return None
+        if self._access.is_too_fast(request):
+            step = f"Ask at most {self._access.rate}."
+            return problem_response(429, "Too many requests.", step, **{"Retry-After": "1"})
+        return None if self._access.allows(request) else _key_wanted(request)
+
+
+def _key_wanted(request: Request) -> Response:
+    if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
+        wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        return RedirectResponse(f"/login?next={quote(wanted)}", 303)
+    step = "Send it as 'Authorization: Bearer KEY'."
+    return problem_response(401, "This server needs its key.", step, **{"WWW-Authenticate": "Bearer"})
+
+
+def _bounded(receive: Receive) -> Receive:
+    """A body may neither grow for ever nor come too slowly, whatever its header says."""
+    n_bytes, is_whole = 0, False
+
+    async def bounded() -> Message:
+        nonlocal n_bytes, is_whole
+        if is_whole:
+            return await receive()  # waits for the client to hang up, as long as it takes
+        try:
+            message = await asyncio.wait_for(receive(), _MOST_SECONDS_PER_CHUNK)
+        except TimeoutError:
+            raise HTTPException(408, "The request did not come to its end.") from None
+        n_bytes += len(message.get("body", b""))
+        is_whole = not message.get("more_body", False)
+        if n_bytes > MOST_BYTES:
+            raise HTTPException(413, f"At most {MOST_BYTES >> 20} MiB at once.")
+        return message
+
+    return bounded

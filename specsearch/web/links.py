@@ -1,0 +1,75 @@
+"""A spectrum as a short text, so that an answer has a link that can be shared."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import zlib
+
+import numpy as np
+
+from specsearch.errors import InvalidSpectrum, ParseError
+from specsearch.spectra.spectrum import Spectrum
+
+_MOST_PEAKS = 256  # as many as the encoder reads
+_STEPS_PER_DA = 100_000
+_STEPS_OF_INTENSITY = 10_000
+_MOST_BYTES = 1 << 16
+_NAMES = ("compound_name", "smiles")
+
+
+def link_text(spectrum: Spectrum) -> str:
+    """The 256 strongest peaks, m/z to 0.00001 and intensity to a ten-thousandth, and names and precursor."""
+    strongest = np.sort(np.argsort(-spectrum.intensity, kind="stable")[:_MOST_PEAKS])
+    mz = np.round(spectrum.mz[strongest] * _STEPS_PER_DA).astype(np.int64)
+    intensity = np.round(spectrum.intensity[strongest] / spectrum.intensity.max() * _STEPS_OF_INTENSITY)
+    content = {
+        "m": np.diff(mz, prepend=0).tolist(),
+        "i": np.maximum(intensity, 1).astype(int).tolist(),
+        "a": spectrum.accession,
+        "p": spectrum.precursor_mz,
+        "c": spectrum.charge,
+        "d": spectrum.adduct,
+        **{name: spectrum.metadata[name] for name in _NAMES if spectrum.metadata.get(name)},
+    }
+    text = json.dumps({key: value for key, value in content.items() if value}, separators=(",", ":"))
+    return base64.urlsafe_b64encode(zlib.compress(text.encode(), 9)).decode().rstrip("=")
+
+
+def parse_link(text: str) -> Spectrum:
+    """The spectrum of a link.
+
+    Raises
+    ------
+    ParseError
+        If it is none.
+    """
+    try:
+        packed = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        unpacked = zlib.decompressobj().decompress(packed, _MOST_BYTES)
+        content = json.loads(unpacked)
+        if not isinstance(content, dict):
+            raise ValueError("no record")
+        return _spectrum(content)
+    except (ValueError, TypeError, KeyError, OverflowError, binascii.Error, zlib.error, InvalidSpectrum):
+        raise ParseError(
+            "This link holds no spectrum that can be read.", "Was it cut short? Begin again with the file."
+        ) from None
+
+
+def _spectrum(content: dict[str, object]) -> Spectrum:
+    mz, intensity = (np.array(content[name], dtype=np.float64) for name in ("m", "i"))
+    precursor, charge = content.get("p"), content.get("c")
+    if not isinstance(precursor, float | int | None) or not isinstance(charge, int | None):
+        raise TypeError("no numbers")
+    texts = {name: str(content[name])[:2000] for name in _NAMES if name in content}
+    return Spectrum.checked(
+        np.cumsum(mz) / _STEPS_PER_DA,
+        intensity / _STEPS_OF_INTENSITY,
+        accession=str(content.get("a", ""))[:200],
+        precursor_mz=precursor,
+        charge=charge,
+        adduct=str(content["d"])[:100] if "d" in content else None,
+        metadata=texts,
+    )

@@ -1,0 +1,267 @@
+"""The pages: rendered here, with every answer at an address that can be shared."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Form, Query, Request, UploadFile
+from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Response
+from fastapi.templating import Jinja2Templates
+from pydantic import Field
+from starlette.exceptions import HTTPException
+
+from specsearch.errors import InputFileError, ParseError
+from specsearch.report.family_page import family_content
+from specsearch.search.shortlists import NOT_AN_IDENTIFICATION, Shortlist
+from specsearch.search.similar import Answer
+from specsearch.spectra.spectrum import Spectrum
+from specsearch.web.access import COOKIE, Access
+from specsearch.web.api import At
+from specsearch.web.downloads import download_hits, download_network, download_shortlist
+from specsearch.web.links import parse_link
+from specsearch.web.problems import Problem
+from specsearch.web.records import MOST_PEAKS, FamilyIn, Given, IdentifyIn, SearchIn, Text, Texts, Window
+from specsearch.web.uploads import parse_pasted, read_sent
+from specsearch.web.views import candidates_view, hits_view, query_view
+from specsearch.web.work import Work
+
+_HERE = Path(str(files("specsearch.web")))
+_REPORT = Path(str(files("specsearch.report")))
+_STATIC = {
+    **{path.name: path for path in sorted((_HERE / "static").iterdir())},
+    "family_page.js": _REPORT / "family_page.js",
+    "family_network.css": _REPORT / "family_network.css",
+}
+_N_EXAMPLES = 3
+templates = Jinja2Templates(_HERE / "templates")
+# Links stay on whatever name or tunnel a browser came by.
+templates.env.filters["own"] = lambda url: str(url.replace(scheme="", netloc=""))
+router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+
+
+class Asked(Given):
+    """A spectrum by its link or its id."""
+
+    s: str = Field("", max_length=20_000)
+    id: Text = ""
+
+    async def spectrum(self, work: Work) -> Spectrum:
+        """The spectrum; raises `ParseError` or `LibraryNotFound`."""
+        if self.id:
+            return await work.soon(lambda: work.served.spectrum(self.id))
+        return parse_link(self.s)
+
+
+class AskedSearch(Asked):
+    """The address of a page of hits."""
+
+    library: Texts = []  # noqa: RUF012  pydantic copies it
+    top: int = Field(20, ge=1, le=100)
+    precursor: Literal[""] | Window | None = None
+    by: Literal["fused", "embedding", "peaks"] = "fused"
+    any_ion_mode: bool = False
+    format: Literal["html", "csv", "jsonl"] = "html"
+
+    async def answer(self, work: Work, spectrum: Spectrum) -> Answer:
+        """The hits."""
+        given = SearchIn.model_construct(
+            spectra=[],
+            libraries=self.library,
+            top=self.top,
+            precursor=self.precursor or None,
+            by=self.by,
+            any_ion_mode=self.any_ion_mode,
+        )
+        libraries = work.served.require_libraries(self.library)
+        return await anext(work.search(libraries, given.settings(), [spectrum]))
+
+
+class AskedIdentify(Asked):
+    """The address of a page of candidates."""
+
+    bank: Text | None = None
+    top: int = Field(20, ge=1, le=100)
+    mass: Window = IdentifyIn.model_fields["mass"].default
+    adduct: Text = ""
+    formula: Text = ""
+    format: Literal["html", "csv", "jsonl", "mztab"] = "html"
+
+    async def shortlist(self, work: Work, spectrum: Spectrum) -> Shortlist:
+        """The candidates."""
+        given = IdentifyIn.model_construct(
+            spectra=[],
+            top=self.top,
+            mass=self.mass,
+            adduct=self.adduct or None,
+            formula=[self.formula] if self.formula else [],
+        )
+        served = work.served
+        bank, libraries = served.require_bank(self.bank or None), tuple(served.collections)
+        return await anext(work.identify(bank, libraries, given.settings(served.decision), [spectrum]))
+
+
+class AskedFamily(FamilyIn):
+    """The address of a page of a family."""
+
+    id: Text
+    format: Literal["html", "graphml", "csv", "jsonl"] = "html"
+
+
+@router.get("/")
+async def start(request: Request, work: At) -> Response:
+    """Where to begin."""
+    return _page(request, "start.html", examples=await work.soon(lambda: _examples(work)))
+
+
+@router.post("/read")
+async def read(
+    request: Request,
+    work: At,
+    file: UploadFile | None = None,
+    peaks: Annotated[str, Form(max_length=2_000_000)] = "",
+    precursor_mz: Annotated[str, Form(max_length=30)] = "",
+    adduct: Annotated[str, Form(max_length=100)] = "",
+    ion_mode: Literal["positive", "negative", "unknown"] = Form("unknown"),
+    spectrum_id: Annotated[str, Form(max_length=300)] = "",
+) -> Response:
+    """From what was dropped, pasted or named to the spectra in it; a single one is looked for at once."""
+    if spectrum_id.strip():
+        return RedirectResponse(_address(request, "hits", id=spectrum_id.strip()), 303)
+    if peaks.strip():
+        charge = {"positive": 1, "negative": -1}.get(ion_mode)
+        spectra, skipped, is_complete = [parse_pasted(peaks, _number(precursor_mz), adduct, charge)], [], True
+    elif file is not None and file.filename:
+        content, name = await file.read(), file.filename
+        found = await work.later(lambda: read_sent(content, name, MOST_PEAKS))
+        spectra, skipped, is_complete = found.spectra, found.skipped, found.is_complete
+    else:
+        raise InputFileError("Nothing was sent.", "Choose a file, paste peaks, or name a spectrum.")
+    views = [query_view(spectrum) for spectrum in spectra]
+    if len(views) == 1 and not skipped:
+        return RedirectResponse(_address(request, "hits", s=views[0]["link"]), 303)
+    shown = file.filename if file is not None else ""
+    return _page(request, "spectra.html", file=shown, spectra=views, skipped=skipped, is_complete=is_complete)
+
+
+@router.get("/search", name="hits")
+async def hits(request: Request, work: At, asked: Annotated[AskedSearch, Query()]) -> Response:
+    """What looks like a spectrum."""
+    spectrum = await asked.spectrum(work)
+    answer = await asked.answer(work, spectrum)
+    if asked.format != "html":
+        return download_hits(answer, asked.format)
+    view = await work.later(lambda: hits_view(answer))
+    return _page(request, "hits.html", asked=asked, query=query_view(spectrum), answer=answer, **view)
+
+
+@router.get("/identify", name="candidates")
+async def candidates(request: Request, work: At, asked: Annotated[AskedIdentify, Query()]) -> Response:
+    """What a spectrum could be."""
+    spectrum = await asked.spectrum(work)
+    shortlist = await asked.shortlist(work, spectrum)
+    served = work.served
+    made_with = served.provenance(served.require_bank(asked.bank or None))
+    if asked.format != "html":
+        return await work.later(lambda: download_shortlist(shortlist, made_with, asked.format))
+    view = await work.later(lambda: candidates_view(shortlist, served.decision))
+    warning = NOT_AN_IDENTIFICATION
+    return _page(
+        request,
+        "candidates.html",
+        asked=asked,
+        query=query_view(spectrum),
+        shortlist=shortlist,
+        made_with=made_with,
+        warning=warning,
+        **view,
+    )
+
+
+@router.get("/family", name="family")
+async def family(request: Request, work: At, asked: Annotated[AskedFamily, Query()]) -> Response:
+    """The structure family around a spectrum."""
+    served = work.served
+    network, rows = await work.later(lambda: served.family(asked.id, asked.settings()))
+    if asked.format != "html":
+        return await work.later(lambda: download_network(network, rows, asked.format))
+
+    def content() -> dict[str, Any]:
+        spectra = served.spectra([str(row["spectrum_id"]) for row in rows])
+        return {**family_content(network, rows, spectra), "walks": True}
+
+    data = await work.later(content)
+    return _page(request, "family.html", asked=asked, data=data, n_members=len(rows))
+
+
+@router.get("/login", name="login")
+async def login_form(request: Request, next: Annotated[str, Query(max_length=20_000)] = "/") -> Response:
+    """Ask a browser for the key."""
+    return _page(request, "login.html", next=next, is_wrong=False)
+
+
+@router.post("/login")
+async def login(
+    request: Request,
+    key: Annotated[str, Form(max_length=1000)],
+    next: Annotated[str, Form(max_length=20_000)] = "/",
+) -> Response:
+    """Let a browser in that knows the key."""
+    access: Access = request.app.state.access
+    if access.is_too_fast(request) or not access.is_key(key):
+        return _page(request, "login.html", 401, next=next, is_wrong=True)
+    # Only to an address of this server: "//elsewhere" and "https:" are others'.
+    is_own = next.startswith("/") and not next.startswith(("//", "/\\"))
+    response = RedirectResponse(next if is_own else "/", 303)
+    is_https = request.url.scheme == "https"
+    response.set_cookie(COOKIE, access.cookie, httponly=True, samesite="strict", secure=is_https)
+    return response
+
+
+@router.get("/static/{name}", name="static")
+async def static(name: str) -> Response:
+    """Scripts and styles; only those that are known."""
+    path = _plotly() if name == "plotly.min.js" else _STATIC.get(name)
+    if path is None:
+        raise HTTPException(404, "There is no such file.")
+    return FileResponse(path, headers={"cache-control": "max-age=3600"})
+
+
+def problem_page(request: Request, problem: Problem) -> Response:
+    """An error for a person."""
+    return _page(request, "problem.html", problem.status, problem=problem)
+
+
+def _page(request: Request, template: str, status: int = 200, **values: Any) -> Response:
+    work: Work = request.app.state.work
+    values |= {"served": work.served, "has_key": request.app.state.access.key is not None}
+    return templates.TemplateResponse(request, template, values, status)
+
+
+def _address(request: Request, page: str, **query: str) -> str:
+    return str(request.url_for(page).include_query_params(**query).replace(scheme="", netloc=""))
+
+
+def _examples(work: Work) -> list[dict[str, Any]]:
+    """A few spectra of each library to begin with."""
+    found = []
+    for collection in work.served.collections.values():
+        for record in collection.scroll(batch=_N_EXAMPLES):
+            found.append({"id": record.payload["spectrum_id"], "name": record.payload.get("compound_name")})
+            if len(found) % _N_EXAMPLES == 0:
+                break
+    return found
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text.replace(",", ".")) if text.strip() else None
+    except ValueError:
+        raise ParseError(f"{text!r} is no m/z.", "Write it as 195.0877.") from None
+
+
+def _plotly() -> Path:
+    from plotly import __file__ as home
+
+    return Path(home).parent / "package_data" / "plotly.min.js"

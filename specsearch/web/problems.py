@@ -1,0 +1,82 @@
+"""Errors as RFC 9457 problem details, each with a next step; a browser gets them as a page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+
+from specsearch.errors import (
+    InputFileError,
+    InvalidSpectrum,
+    LibraryNotFound,
+    ParseError,
+    SpecsearchError,
+)
+from specsearch.web.desk import Overloaded
+
+Page = Callable[[Request, "Problem"], Response]
+_WHAT_TO_SEND = "See /openapi.json for what is understood."
+_STATUS = {LibraryNotFound: 404, InvalidSpectrum: 422, ParseError: 422, InputFileError: 422}
+_RETRY_S = 1
+
+
+class Problem(BaseModel):
+    """Problem details (RFC 9457), with what the client can do about it."""
+
+    type: str = "about:blank"
+    status: int
+    title: str
+    detail: str = ""
+    next_step: str = ""
+
+
+def problem_response(status: int, detail: str, next_step: str = "", **headers: str) -> JSONResponse:
+    """Problem details as a response."""
+    found = Problem(status=status, title=HTTPStatus(status).phrase, detail=detail, next_step=next_step)
+    return JSONResponse(found.model_dump(), status, headers, media_type="application/problem+json")
+
+
+def add_problems(app: FastAPI, page: Page) -> None:
+    """Turn every error into problem details, or into `page` for a browser."""
+
+    def answer(request: Request, status: int, detail: str, next_step: str, **headers: str) -> Response:
+        if request.url.path.startswith("/v1/") or "text/html" not in request.headers.get("accept", ""):
+            return problem_response(status, detail, next_step, **headers)
+        found = Problem(status=status, title=HTTPStatus(status).phrase, detail=detail, next_step=next_step)
+        response = page(request, found)
+        response.headers.update(headers)
+        return response
+
+    @app.exception_handler(Overloaded)
+    @app.exception_handler(TimeoutError)
+    async def overloaded(request: Request, _: Exception) -> Response:
+        step = "Try again in a moment."
+        return answer(request, 503, "Too many requests wait.", step, **{"Retry-After": str(_RETRY_S)})
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
+        faults = error.errors()
+        # A value outside the text encoding cannot be sent back.
+        first = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in faults[:3])
+        return answer(request, 422, first.encode("utf-8", "replace").decode(), _WHAT_TO_SEND)
+
+    @app.exception_handler(SpecsearchError)
+    async def known(request: Request, error: SpecsearchError) -> Response:
+        status = next((code for kind, code in _STATUS.items() if isinstance(error, kind)), 503)
+        return answer(request, status, error.message, error.next_step)
+
+    @app.exception_handler(HTTPException)
+    async def refused(request: Request, error: HTTPException) -> Response:
+        step = "The pages begin at /, the API is described at /openapi.json."
+        return answer(request, error.status_code, str(error.detail), step, **dict(error.headers or {}))
+
+    @app.exception_handler(Exception)
+    async def unknown(request: Request, _: Exception) -> Response:
+        step = "Please report this, with what was sent; the server's log has more."
+        return answer(request, 500, "Something went wrong that should not.", step)

@@ -1,0 +1,186 @@
+"""What a server has open, and what can be asked of it; every method blocks and runs in a lane."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import networkx as nx
+import numpy as np
+import pyarrow.compute as pc
+
+from specsearch.encoder.embedder import Embedder
+from specsearch.encoder.network import Encoder
+from specsearch.errors import LibraryNotFound
+from specsearch.report.candidate_rows import Provenance, made_by
+from specsearch.report.networks import network_of, node_rows
+from specsearch.report.rows import Row
+from specsearch.search.candidates import CandidateSearch, CandidateSettings
+from specsearch.search.decision import DecisionLayer
+from specsearch.search.families import FamilySettings, find_family
+from specsearch.search.graph import Kind
+from specsearch.search.graph_files import Graph
+from specsearch.search.library_evidence import N_NEIGHBOURS
+from specsearch.search.shortlists import Shortlist
+from specsearch.search.similar import Answer, SearchSettings, SimilaritySearch
+from specsearch.spectra.spectrum import Spectrum
+from specsearch.store.bank import Bank
+from specsearch.store.points import point_id
+from specsearch.store.schema import Key
+from specsearch.store.spectra import spectrum_of
+from specsearch.store.store import Collection
+
+
+@dataclass(frozen=True, eq=False)
+class Served:
+    """Libraries, banks and graphs that are open and stay open, and the model that made them.
+
+    Parameters
+    ----------
+    collections : mapping of str to Collection
+        By name.
+    banks : mapping of str to Bank
+    graphs : mapping of str to Graph
+        By the name of the library; only those that fit it.
+    embedder : Embedder
+    network : Encoder
+        The embedder's, on the CPU, in evaluation mode.
+    decision : DecisionLayer or None
+        What ranks candidates; None ranks by a fixed rule.
+    """
+
+    collections: Mapping[str, Collection]
+    banks: Mapping[str, Bank]
+    graphs: Mapping[str, Graph]
+    embedder: Embedder
+    network: Encoder
+    decision: DecisionLayer | None
+
+    def require_libraries(self, names: Sequence[str]) -> tuple[str, ...]:
+        """The libraries meant; all of them where none is named.
+
+        Raises
+        ------
+        LibraryNotFound
+        """
+        for name in names:
+            _require(name, self.collections, "library")
+        if not self.collections:
+            raise LibraryNotFound(
+                "No library is served.", 'Make one with "specsearch index" and start the server again.'
+            )
+        return tuple(dict.fromkeys(names)) or tuple(self.collections)
+
+    def require_bank(self, name: str | None) -> Bank:
+        """The bank meant; the only one where none is named.
+
+        Raises
+        ------
+        LibraryNotFound
+        """
+        if name is None and len(self.banks) == 1:
+            return next(iter(self.banks.values()))
+        return self.banks[_require(name or "", self.banks, "bank")]
+
+    def search(
+        self, libraries: Sequence[str], settings: SearchSettings, spectra: Sequence[Spectrum]
+    ) -> list[Answer]:
+        """What looks like these spectra."""
+        collections = [self.collections[name] for name in libraries]
+        return list(SimilaritySearch(collections, self.embedder, settings).search(spectra))
+
+    def identify(
+        self, bank: Bank, libraries: Sequence[str], settings: CandidateSettings, spectra: Sequence[Spectrum]
+    ) -> list[Shortlist]:
+        """What these spectra could be."""
+        evidence = SearchSettings(top=N_NEIGHBOURS, n_candidates=100)
+        collections = [self.collections[name] for name in libraries]
+        similar = SimilaritySearch(collections, self.embedder, evidence) if collections else None
+        return list(CandidateSearch(bank, self.embedder, self.network, settings, similar).search(spectra))
+
+    def provenance(self, bank: Bank) -> Provenance:
+        """What answers from a bank are made with."""
+        return made_by(bank, self.embedder.card.digest, self.decision)
+
+    def spectrum(self, spectrum_id: str) -> Spectrum:
+        """One spectrum of a library.
+
+        Raises
+        ------
+        LibraryNotFound
+        """
+        return next(iter(self.spectra([spectrum_id]).values()))
+
+    def spectra(self, spectrum_ids: Sequence[str]) -> dict[str, Spectrum]:
+        """Spectra of libraries, by their ids, in the order asked.
+
+        Raises
+        ------
+        LibraryNotFound
+            If one is not there.
+        """
+        found: dict[str, Spectrum] = {}
+        for name, ids in _by_library(spectrum_ids).items():
+            collection = self.collections[_require(name, self.collections, "library")]
+            records = collection.fetch(list(ids))
+            for point, spectrum_id in ids.items():
+                if point not in records:
+                    raise LibraryNotFound(
+                        f"There is no spectrum {spectrum_id!r}.",
+                        'Ids are "LIBRARY:ACCESSION", as hits show them.',
+                    )
+                found[spectrum_id] = spectrum_of(records[point])
+        return {spectrum_id: found[spectrum_id] for spectrum_id in spectrum_ids}
+
+    def family(self, spectrum_id: str, settings: FamilySettings) -> tuple[nx.Graph, list[Row]]:
+        """The structure family around a spectrum of a library: its network, and a row a member.
+
+        Raises
+        ------
+        LibraryNotFound
+            If there is no such spectrum, or no graph of its library.
+        """
+        name = spectrum_id.partition(":")[0]
+        _require(name, self.collections, "library")
+        if name not in self.graphs:
+            raise LibraryNotFound(
+                f"The library {name!r} has no neighbour graph that fits it.",
+                f'Make one: "specsearch graph {name}", then start the server again.',
+            )
+        graph = self.graphs[name]
+        row: int = pc.index(graph.nodes[Key.SPECTRUM_ID], spectrum_id).as_py()
+        if row < 0:
+            raise LibraryNotFound(f"There is no spectrum {spectrum_id!r}.", "Hits show the ids there are.")
+        molecules = graph.nodes[Key.INCHIKEY14].to_pylist()
+        family = find_family(graph.of(Kind.EVERYWHERE), molecules, {row: 1.0}, settings)
+        rows = node_rows(graph.nodes, family)
+        return network_of(rows, family), rows
+
+    def embed(self, spectra: Sequence[Spectrum]) -> list[list[float] | None]:
+        """Embeddings of unit norm, rounded to seven digits; None for a spectrum without fragments."""
+        from specsearch.encoder.tokens import token_input
+
+        vectors = self.embedder.embed_inputs([token_input(spectrum) for spectrum in spectra])
+        return [np.asarray(v, np.float64).round(7).tolist() if len(v) else None for v in vectors]
+
+
+def _require(name: str, known: Mapping[str, object], what: str) -> str:
+    if name not in known:
+        there = ", ".join(known) or "none"
+        raise LibraryNotFound(f"There is no {what} {name!r}.", f"Served: {there}.")
+    return name
+
+
+def _by_library(spectrum_ids: Sequence[str]) -> Mapping[str, dict[str, str]]:
+    """Point id to spectrum id, by library."""
+    found: dict[str, dict[str, str]] = {}
+    for spectrum_id in spectrum_ids:
+        name, _, accession = spectrum_id.partition(":")
+        found.setdefault(name, {})[point_id(name, accession)] = spectrum_id
+    return found
+
+
+def in_slices(spectra: Sequence[Spectrum], n_rows: int) -> Iterator[Sequence[Spectrum]]:
+    """Spectra a few at a time, so that long jobs let others in between."""
+    for start in range(0, len(spectra), n_rows):
+        yield spectra[start : start + n_rows]

@@ -1,0 +1,88 @@
+"""How requests reach what is served: short questions together, long ones slice by slice."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
+from typing import TypeVar
+
+from specsearch.search.candidates import CandidateSettings
+from specsearch.search.shortlists import Shortlist
+from specsearch.search.similar import Answer, SearchSettings
+from specsearch.spectra.spectrum import Spectrum
+from specsearch.store.bank import Bank
+from specsearch.web.desk import Batches, Lane
+from specsearch.web.served import Served, in_slices
+
+Result = TypeVar("Result")
+_Search = tuple[tuple[str, ...], SearchSettings]
+
+_FEW = 4  # spectra that a person waits for
+_SEARCH_SLICE, _IDENTIFY_SLICE = 16, 4
+
+
+class Work:
+    """Two lanes over one `Served`, so that a long job does not hold up a short one.
+
+    Parameters
+    ----------
+    served : Served
+    n_places : int
+        Requests that may wait in each lane; one more raises `Overloaded`.
+    patience_s : float
+        Longest wait for one answer; then `TimeoutError`.
+    """
+
+    def __init__(self, served: Served, n_places: int, patience_s: float) -> None:
+        self.served = served
+        self.quick = Lane("quick", n_places)
+        self.slow = Lane("slow", n_places)
+        self._patience_s = patience_s
+        self._searches: Batches[_Search, Spectrum, Answer] = Batches(
+            self.quick, lambda key, spectra: served.search(*key, spectra), n_places
+        )
+
+    @property
+    def waiting(self) -> dict[str, int]:
+        """Requests that wait or run, by lane."""
+        return {"quick": self.quick.n_waiting + self._searches.n_waiting, "slow": self.slow.n_waiting}
+
+    async def soon(self, call: Callable[[], Result]) -> Result:
+        """Something that takes milliseconds."""
+        async with asyncio.timeout(self._patience_s):
+            return await self.quick.run(call)
+
+    async def later(self, call: Callable[[], Result]) -> Result:
+        """Something that takes longer."""
+        async with asyncio.timeout(self._patience_s):
+            return await self.slow.run(call)
+
+    async def search(
+        self, libraries: tuple[str, ...], settings: SearchSettings, spectra: Sequence[Spectrum]
+    ) -> AsyncIterator[Answer]:
+        """What looks like these spectra, in their order."""
+        if len(spectra) <= _FEW:
+            async with asyncio.timeout(self._patience_s):
+                asked = (self._searches.ask((libraries, settings), spectrum) for spectrum in spectra)
+                answers = await asyncio.gather(*asked)
+            for answer in answers:
+                yield answer
+            return
+        for some in in_slices(spectra, _SEARCH_SLICE):
+            for answer in await self.later(partial(self.served.search, libraries, settings, some)):
+                yield answer
+
+    async def identify(
+        self, bank: Bank, libraries: Sequence[str], settings: CandidateSettings, spectra: Sequence[Spectrum]
+    ) -> AsyncIterator[Shortlist]:
+        """What these spectra could be, in their order."""
+        for some in in_slices(spectra, _IDENTIFY_SLICE):
+            found = await self.later(partial(self.served.identify, bank, libraries, settings, some))
+            for shortlist in found:
+                yield shortlist
+
+    def close(self) -> None:
+        """Wait for what runs; what waits is dropped."""
+        self.quick.close()
+        self.slow.close()

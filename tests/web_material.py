@@ -1,0 +1,105 @@
+"""A small server over a real store, bank and graph: asked in this process, or over a real socket."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import uvicorn
+from bank_material import MOLECULES, build, small_encoder, write_smi
+from fastapi import FastAPI
+from samples import spectra
+
+from specsearch.encoder.embedder import Embedder
+from specsearch.encoder.tokens import token_input
+from specsearch.search.graph import GraphSettings
+from specsearch.search.graph_files import build_graph
+from specsearch.search.snapshot import read_snapshot
+from specsearch.spectra.spectrum import Spectrum
+from specsearch.store.bank import open_bank
+from specsearch.store.points import make_point
+from specsearch.store.store import Store, open_store
+from specsearch.store.vectors import contract_of, sparse_vectors
+from specsearch.web.access import Access
+from specsearch.web.app import Limits, make_app
+from specsearch.web.served import Served
+
+HOSTILE = "<script>alert('x')</script>"
+KEY = "a key of this test only"
+LIBRARY, BANK = "lib", "mine"
+CAFFEINE = Spectrum.checked(
+    [69.0447, 83.0604, 110.0713, 123.0427, 138.0662],
+    [8.2, 12.4, 35.1, 5.3, 100.0],
+    accession="caffeine",
+    precursor_mz=195.0877,
+    charge=1,
+    adduct="[M+H]+",
+    metadata={"compound_name": "Caffeine", "smiles": MOLECULES["caffeine"]},
+)
+
+
+def records() -> list[Spectrum]:
+    """Random spectra with the structures of real molecules, one with a hostile name, and caffeine's own."""
+    structures = list(MOLECULES.items())
+    made = []
+    for i, one in enumerate(spectra(60, seed=1)):
+        name, smiles = structures[i % len(structures)]
+        known = {"compound_name": HOSTILE if i == 3 else name, "smiles": smiles}
+        made.append(replace(one, accession=f"S{i}", metadata={**one.metadata, **known}))
+    return [*made, CAFFEINE]
+
+
+def fill(store: Store, embedder: Embedder) -> None:
+    """Store the records as a library."""
+    batch = records()
+    inputs = [token_input(one) for one in batch]
+    vectors = (embedder.embed_inputs(inputs), *sparse_vectors([item.peaks for item in inputs]))
+    with store.create(LIBRARY, contract_of(embedder.card)) as collection:
+        collection.upsert([make_point(LIBRARY, s, *v) for s, *v in zip(batch, *vectors, strict=True)])
+
+
+@contextmanager
+def small_server(folder: Path, *, is_empty: bool = False) -> Iterator[Served]:
+    """Everything that can be served, or nothing."""
+    network, card = small_encoder()
+    embedder = Embedder(network, card)
+    if is_empty:
+        yield Served({}, {}, {}, embedder, network, None)
+        return
+    build(folder / "bank", write_smi(folder / "molecules.smi", MOLECULES.items()))
+    bank = replace(open_bank(folder / "bank", card.digest), name=BANK)
+    with open_store(folder / "store") as store:
+        fill(store, embedder)
+        with store.open(LIBRARY) as collection:
+            graph, _ = build_graph(read_snapshot(collection), GraphSettings(n_neighbours=5))
+            yield Served({LIBRARY: collection}, {BANK: bank}, {LIBRARY: graph}, embedder, network, None)
+
+
+def small_app(served: Served, key: str | None = None, limits: Limits | None = None) -> FastAPI:
+    """The application over what is served."""
+    limits = limits or Limits(rate="1000/second")
+    hosts = ["127.0.0.1", "localhost", "testserver"] if key is None else ["*"]
+    return make_app(served, Access(key, limits.rate), hosts, limits)
+
+
+@contextmanager
+def listening(app: FastAPI) -> Iterator[str]:
+    """The application on a real socket of this machine; its address."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        if not thread.is_alive():
+            raise RuntimeError("the server did not start")
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    thread.join(20)
