@@ -69,7 +69,7 @@ def small_server(folder: Path, *, is_empty: bool = False) -> Iterator[Served]:
     network, card = small_encoder()
     embedder = Embedder(network, card)
     if is_empty:
-        yield Served({}, {}, {}, embedder, network, None)
+        yield Served({}, {}, {}, {}, embedder, network, None)
         return
     build(folder / "bank", write_smi(folder / "molecules.smi", MOLECULES.items()))
     bank = replace(open_bank(folder / "bank", card.digest), name=BANK)
@@ -77,7 +77,8 @@ def small_server(folder: Path, *, is_empty: bool = False) -> Iterator[Served]:
         fill(store, embedder)
         with store.open(LIBRARY) as collection:
             graph, _ = build_graph(read_snapshot(collection), GraphSettings(n_neighbours=5))
-            yield Served({LIBRARY: collection}, {BANK: bank}, {LIBRARY: graph}, embedder, network, None)
+            graphs, beside = {LIBRARY: graph}, {LIBRARY: folder / "beside"}
+            yield Served({LIBRARY: collection}, {BANK: bank}, graphs, beside, embedder, network, None)
 
 
 def small_app(served: Served, key: str | None = None, limits: Limits | None = None) -> FastAPI:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from specsearch.cli.graph_at import read_library
+from specsearch.cli.graph_at import graph_folder, read_library
 from specsearch.cli.settings import StoreAt, store_option
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def dedup(
     """
     from specsearch.cli.screen import progress_bar, say
     from specsearch.evaluation.library_recall import make_receipt
-    from specsearch.report.receipt import receipt_lines, write_receipt
+    from specsearch.report.receipt import RECEIPT, receipt_lines, write_receipt
     from specsearch.search.duplicates import DuplicateSettings, Level, find_duplicates
 
     if is_undone:
@@ -86,6 +86,9 @@ def dedup(
         receipt = make_receipt(snapshot, duplicates.kept, settings)
     for name, figure in receipt_lines(receipt):
         say(f"{name}: {figure}")
+    kept = graph_folder(store, library) / RECEIPT
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    write_receipt(kept, snapshot, duplicates, settings, receipt)
     if report is not None:
         write_receipt(report, snapshot, duplicates, settings, receipt)
         say(f"Wrote the receipt to {report}.")

@@ -71,15 +71,16 @@ def mirror(first: str, second: str | None, output: Path, store: StoreAt) -> None
 def draw_map(library: str, colour: str, output: Path, store: StoreAt) -> None:
     """Draw LIBRARY as a map: spectra near each other have like embeddings.
 
-    A map keeps neighbourhoods. Distances across it, sizes and empty spaces mean nothing.
+    A map keeps neighbourhoods. Distances across it, sizes and empty spaces mean nothing. It is kept beside
+    the library, for the page of "specsearch serve".
     """
     _require("umap", "plot")
     _require("matplotlib", "plot")
-    from specsearch.cli.graph_at import read_library
+    from specsearch.cli.graph_at import graph_folder, read_library
     from specsearch.cli.screen import progress_bar, say
     from specsearch.report.map_picture import write_map
     from specsearch.report.mirror import require_picture
-    from specsearch.search.library_map import lay_out
+    from specsearch.search.library_map import keep_map, lay_out
 
     if output.suffix.lower() not in _TABLES:
         require_picture(output)
@@ -88,6 +89,7 @@ def draw_map(library: str, colour: str, output: Path, store: StoreAt) -> None:
         values = _column(snapshot, colour)
         bar.add_task("laying out the map", total=None)
         places = lay_out(snapshot.embeddings)
+        keep_map(graph_folder(store, library), snapshot, places)
     if output.suffix.lower() in _TABLES:
         _write_table(output, snapshot, places)
     else:

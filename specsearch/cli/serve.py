@@ -145,6 +145,7 @@ def _open(
     stack: ExitStack, store: StoreAt, names: tuple[str, ...], bank_names: tuple[str, ...], model: ModelAt
 ) -> Served:
     """Open what is to be served, and whatever belongs to it."""
+    from specsearch.cli.graph_at import graph_folder
     from specsearch.cli.ranker import find_ranker
     from specsearch.encoder.embedder import Embedder
     from specsearch.search.similar import SearchSettings, SimilaritySearch
@@ -164,7 +165,8 @@ def _open(
         name: open_bank(store.banks / name, card.digest) for name in bank_names or banks_there(store.banks)
     }
     graphs = {name: graph for name, one in collections.items() if (graph := _graph(store, one)) is not None}
-    return Served(collections, banks, graphs, embedder, network, find_ranker(None, card.digest))
+    beside = {name: graph_folder(store, name) for name in collections}
+    return Served(collections, banks, graphs, beside, embedder, network, find_ranker(None, card.digest))
 
 
 def _graph(store: StoreAt, collection: Collection) -> Graph | None:

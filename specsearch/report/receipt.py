@@ -32,7 +32,10 @@ _NOTE = (
     "Queries: one spectrum a molecule, held back before duplicates were looked for; the best hit within "
     "10 ppm counts. Spectra of known and different structures are never merged."
 )
-_STYLE = """:root{color-scheme:light dark}
+RECEIPT = "receipt.html"
+"""Name of the page beside a library, for the server's pages."""
+
+STYLE = """:root{color-scheme:light dark}
 body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem}
 table{border-collapse:collapse;margin:1rem 0}td,th{padding:.3rem .8rem;border-bottom:1px solid #8884}
 td,th{text-align:left}.scroll{overflow-x:auto}.note{opacity:.75}"""
@@ -91,7 +94,7 @@ def write_receipt(
     name = escape(snapshot.library)
     with replacing_text(path) as stream:
         stream.write(f"<!doctype html><html lang=en><meta charset=utf-8><title>{name}</title>")
-        stream.write(f'<meta name=viewport content="width=device-width"><style>{_STYLE}</style>')
+        stream.write(f'<meta name=viewport content="width=device-width"><style>{STYLE}</style>')
         stream.write(f"<h1>What {name} says twice</h1><p>{escape(_rule(settings))}</p><table>")
         for what, figure in receipt_lines(receipt):
             stream.write(f"<tr><th scope=row>{escape(what)}<td>{escape(figure)}")

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
+
+from specsearch.search.snapshot import POINT_ID, Snapshot
+from specsearch.spectra.writers.atomic import replacing
+from specsearch.store.schema import Key
 
 _MIN_ROWS = 4  # below, UMAP has no neighbourhoods to lay out
 _N_NEIGHBOURS = 15
+_MAP = "map.parquet"
 
 
 def lay_out(embeddings: NDArray[np.float32], seed: int = 0) -> NDArray[np.float32]:
@@ -37,3 +46,32 @@ def lay_out(embeddings: NDArray[np.float32], seed: int = 0) -> NDArray[np.float3
     )
     places: NDArray[np.float32] = reducer.fit_transform(embeddings).astype(np.float32)
     return places
+
+
+def keep_map(folder: Path, snapshot: Snapshot, places: NDArray[np.float32]) -> None:
+    """Write a map beside the library: its spectra's columns, with ``x`` and ``y``."""
+    table = snapshot.table.drop_columns([POINT_ID])
+    for name, values in zip(("x", "y"), places.T, strict=True):
+        table = table.append_column(name, pa.array(values))
+    folder.mkdir(parents=True, exist_ok=True)
+    with replacing(folder / _MAP) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
+
+
+def find_map(folder: Path) -> pa.Table | None:
+    """The map that was kept, or None."""
+    path = folder / _MAP
+    return pq.read_table(path) if path.is_file() else None
+
+
+def one_each(table: pa.Table, most: int) -> NDArray[np.int64]:
+    """Rows to show of a map: a spectrum of every molecule, then others, evenly, as far as `most` allows."""
+    keys = table[Key.INCHIKEY14].to_pylist()
+    first = {key or row: row for row, key in reversed(list(enumerate(keys)))}
+    rows = np.sort(np.fromiter(first.values(), np.int64, len(first)))
+    if len(rows) >= most:
+        return rows[np.linspace(0, len(rows) - 1, most).astype(np.int64)]
+    others = np.setdiff1d(np.arange(len(keys)), rows)
+    n_more = min(most - len(rows), len(others))
+    more = others[np.linspace(0, len(others) - 1, n_more).astype(np.int64)] if n_more else others[:0]
+    return np.sort(np.concatenate([rows, more]))

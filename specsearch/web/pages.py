@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -14,15 +16,20 @@ from starlette.exceptions import HTTPException
 
 from specsearch.errors import InputFileError, ParseError
 from specsearch.report.family_page import family_content
+from specsearch.report.receipt import RECEIPT, STYLE
+from specsearch.search.library_map import find_map
 from specsearch.search.shortlists import NOT_AN_IDENTIFICATION, Shortlist
 from specsearch.search.similar import Answer
 from specsearch.spectra.spectrum import Spectrum
+from specsearch.store.schema import Key
 from specsearch.web.access import COOKIE, Access
 from specsearch.web.api import At
 from specsearch.web.downloads import download_hits, download_network, download_shortlist
 from specsearch.web.links import parse_link
+from specsearch.web.map_view import MAP_COLUMNS, map_view
 from specsearch.web.problems import Problem
 from specsearch.web.records import MOST_PEAKS, FamilyIn, Given, IdentifyIn, SearchIn, Text, Texts, Window
+from specsearch.web.served import require
 from specsearch.web.uploads import parse_pasted, read_sent
 from specsearch.web.views import candidates_view, hits_view, query_view
 from specsearch.web.work import Work
@@ -193,6 +200,27 @@ async def family(request: Request, work: At, asked: Annotated[AskedFamily, Query
 
     data = await work.later(content)
     return _page(request, "family.html", asked=asked, data=data, n_members=len(rows))
+
+
+@router.get("/map/{library}", name="map")
+async def library_map(
+    request: Request, library: str, work: At, colour: Annotated[str, Query(max_length=50)] = Key.ION_MODE
+) -> Response:
+    """A library as a map, coloured by a column."""
+    folder = work.served.beside[require(library, work.served.beside, "library")]
+    view = await work.later(lambda: map_view(find_map(folder), colour))
+    return _page(request, "map.html", library=library, colour=colour, columns=MAP_COLUMNS, view=view)
+
+
+@router.get("/receipt/{library}", name="receipt")
+async def receipt(request: Request, library: str, work: At) -> Response:
+    """What a library says twice, as it was last found."""
+    path = work.served.beside[require(library, work.served.beside, "library")] / RECEIPT
+    if not path.is_file():
+        return _page(request, "receipt.html", library=library)
+    style = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src 'sha256-{style}'; base-uri 'none'; frame-ancestors 'none'"
+    return FileResponse(path, headers={"content-security-policy": policy}, media_type="text/html")
 
 
 @router.get("/login", name="login")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import networkx as nx
 import numpy as np
@@ -42,6 +43,8 @@ class Served:
     banks : mapping of str to Bank
     graphs : mapping of str to Graph
         By the name of the library; only those that fit it.
+    beside : mapping of str to Path
+        By the name of the library: the folder where its map and its receipt are kept.
     embedder : Embedder
     network : Encoder
         The embedder's, on the CPU, in evaluation mode.
@@ -52,6 +55,7 @@ class Served:
     collections: Mapping[str, Collection]
     banks: Mapping[str, Bank]
     graphs: Mapping[str, Graph]
+    beside: Mapping[str, Path]
     embedder: Embedder
     network: Encoder
     decision: DecisionLayer | None
@@ -64,7 +68,7 @@ class Served:
         LibraryNotFound
         """
         for name in names:
-            _require(name, self.collections, "library")
+            require(name, self.collections, "library")
         if not self.collections:
             raise LibraryNotFound(
                 "No library is served.", 'Make one with "specsearch index" and start the server again.'
@@ -80,7 +84,7 @@ class Served:
         """
         if name is None and len(self.banks) == 1:
             return next(iter(self.banks.values()))
-        return self.banks[_require(name or "", self.banks, "bank")]
+        return self.banks[require(name or "", self.banks, "bank")]
 
     def search(
         self, libraries: Sequence[str], settings: SearchSettings, spectra: Sequence[Spectrum]
@@ -121,7 +125,7 @@ class Served:
         """
         found: dict[str, Spectrum] = {}
         for name, ids in _by_library(spectrum_ids).items():
-            collection = self.collections[_require(name, self.collections, "library")]
+            collection = self.collections[require(name, self.collections, "library")]
             records = collection.fetch(list(ids))
             for point, spectrum_id in ids.items():
                 if point not in records:
@@ -141,7 +145,7 @@ class Served:
             If there is no such spectrum, or no graph of its library.
         """
         name = spectrum_id.partition(":")[0]
-        _require(name, self.collections, "library")
+        require(name, self.collections, "library")
         if name not in self.graphs:
             raise LibraryNotFound(
                 f"The library {name!r} has no neighbour graph that fits it.",
@@ -164,7 +168,8 @@ class Served:
         return [np.asarray(v, np.float64).round(7).tolist() if len(v) else None for v in vectors]
 
 
-def _require(name: str, known: Mapping[str, object], what: str) -> str:
+def require(name: str, known: Mapping[str, object], what: str) -> str:
+    """The name, if it is served; raises `LibraryNotFound`."""
     if name not in known:
         there = ", ".join(known) or "none"
         raise LibraryNotFound(f"There is no {what} {name!r}.", f"Served: {there}.")
