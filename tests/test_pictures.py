@@ -12,12 +12,13 @@ import networkx as nx
 import numpy as np
 import pytest
 from cli_runner import Commands, small_model
-from graph_material import spectra
+from graph_material import fill, spectra
 from scipy.optimize import linear_sum_assignment
 
 from specsearch.errors import InputFileError
 from specsearch.report.mirror import DIRECT, SHIFTED, side_of, write_mirror
-from specsearch.search.library_map import lay_out
+from specsearch.search.library_map import find_map, keep_map, lay_out, one_each
+from specsearch.search.snapshot import read_snapshot
 from specsearch.spectra.cleaning import RESCORING_RECIPE, Peaks, clean
 from specsearch.spectra.similarity import match_peaks, modified_cosine
 from specsearch.spectra.spectrum import Spectrum
@@ -210,3 +211,20 @@ def test_clusters_written_into_the_library(commands: Commands, tmp_path: Path) -
     commands.run(*words)
     assert [json.loads(line) for line in (tmp_path / "c.jsonl").read_text().splitlines()] == rows
     assert "Nothing has changed" in commands.run("graph", "lib").stderr
+
+
+def test_a_kept_map_shows_every_molecule_first(tmp_path: Path) -> None:
+    records = spectra(n_families=6, n_each=5)
+    fill(tmp_path, records)
+    with open_store(tmp_path) as store, store.open("lib") as collection:
+        snapshot = read_snapshot(collection)
+    places = np.arange(2 * len(records), dtype=np.float32).reshape(-1, 2)
+    assert find_map(tmp_path / "beside") is None
+    keep_map(tmp_path / "beside", snapshot, places)
+    kept = find_map(tmp_path / "beside")
+    assert kept is not None
+    assert kept["x"].to_pylist() == places[:, 0].tolist()
+    for most in (6, 10, 100):
+        rows = one_each(kept, most)
+        shown = {kept["inchikey14"][int(row)].as_py() for row in rows}
+        assert (len(rows), len(set(rows.tolist())), len(shown)) == (min(most, 30), min(most, 30), 6)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -109,6 +110,16 @@ def test_a_family_has_its_edges_among_its_members(client: TestClient) -> None:
     names = {member["spectrum_id"] for member in found["members"]}
     assert f"{LIBRARY}:S1" in names
     assert all({edge["source"], edge["target"]} <= names for edge in found["edges"])
+
+
+def test_a_spectrum_of_its_own_has_a_family_through_its_hits(client: TestClient) -> None:
+    asked = {"spectrum": sent(replace(CAFFEINE, accession="mine")), "hops": 1, "least": 0.0}
+    found = client.post("/v1/family", json=asked).json()
+    (hits,) = client.post("/v1/search", json={"spectra": [sent(CAFFEINE)], "top": 10}).json()
+    assert found["members"][0]["spectrum_id"] == "query::mine"
+    neighbours = {edge["target"] for edge in found["edges"] if edge["source"] == "query::mine"}
+    neighbours |= {edge["source"] for edge in found["edges"] if edge["target"] == "query::mine"}
+    assert neighbours == {hit["spectrum_id"] for hit in hits["hits"]}
 
 
 def test_a_file_becomes_what_other_requests_take(client: TestClient) -> None:

@@ -9,7 +9,6 @@ import click
 
 from specsearch.cli.graph_at import fresh_graph, graph_folder, read_library
 from specsearch.cli.settings import ModelAt, StoreAt, model_options, store_option
-from specsearch.errors import LibraryNotFound
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 
 _OUTPUT_HELP = ".graphml or .cyjs (Cytoscape), or the nodes as .csv, .tsv, .jsonl, .parquet."
 _PAGE_HELP = ".html (a page to look at), " + _OUTPUT_HELP
-_N_SEEDS = 10
 _N_SHOWN = 30
 
 
@@ -69,14 +67,14 @@ def family(
     best hits of molecules new to a library one in five is alike (Tanimoto 0.6), whatever the score.
     """
     from specsearch.report.networks import network_of, node_rows, with_queries, write_network
-    from specsearch.search.families import FamilySettings, find_family
+    from specsearch.search.families import FamilySettings, find_family, seeds_of
     from specsearch.search.graph import Kind
     from specsearch.store.schema import Key
 
     name, is_file = _library_of(start, library)
     graph = _graph(store, name)
     answers = _answers(start, name, store, ModelAt(model_path, key_map_path)) if is_file else []
-    seeds = _seeds(graph, answers) if is_file else {_row(graph, start): 1.0}
+    seeds = seeds_of(graph, answers) if is_file else {graph.row_of(start): 1.0}
     settings = FamilySettings(max(0, hops - is_file), least, most)  # a file's hits are one hop away
     molecules = graph.nodes[Key.INCHIKEY14].to_pylist()
     found = find_family(graph.of(Kind.EVERYWHERE), molecules, seeds, settings)
@@ -157,23 +155,10 @@ def _graph(store: StoreAt, library: str) -> Graph:
     return graph
 
 
-def _row(graph: Graph, spectrum_id: str) -> int:
-    import pyarrow.compute as pc
-
-    from specsearch.store.schema import Key
-
-    row: int = pc.index(graph.nodes[Key.SPECTRUM_ID], spectrum_id).as_py()
-    if row < 0:
-        raise LibraryNotFound(
-            f"There is no spectrum {spectrum_id!r}.",
-            'Ids are "LIBRARY:ACCESSION", as "specsearch search" shows them.',
-        )
-    return row
-
-
 def _answers(file: str, library: str, store: StoreAt, model: ModelAt) -> list[Answer]:
     """The best hits of every spectrum of a file."""
     from specsearch.cli.screen import say
+    from specsearch.search.families import N_SEEDS
     from specsearch.search.similar import SearchSettings, SimilaritySearch
     from specsearch.spectra.readers import read_spectra
     from specsearch.spectra.spectrum import Spectrum
@@ -183,21 +168,11 @@ def _answers(file: str, library: str, store: StoreAt, model: ModelAt) -> list[An
     if n_skipped := len(records) - len(queries):
         say(f"{n_skipped:,} records of {file} could not be read.")
     with store.open() as opened, opened.open(library) as collection:
-        search = SimilaritySearch([collection], model.load(), SearchSettings(top=_N_SEEDS))
+        search = SimilaritySearch([collection], model.load(), SearchSettings(top=N_SEEDS))
         answers = [answer for answer in search.search(queries) if answer.hits]
     if not answers:
         raise click.UsageError(f"No spectrum of {file} has a hit in {library!r}.")
     return answers
-
-
-def _seeds(graph: Graph, answers: list[Answer]) -> dict[int, float]:
-    """Rows of the hits of a file's spectra, with the best score of each."""
-    seeds: dict[int, float] = {}
-    for answer in answers:
-        for hit in answer.hits:
-            row = _row(graph, hit.spectrum_id)
-            seeds[row] = max(seeds.get(row, 0.0), min(1.0, max(hit.score, 1e-6)))
-    return seeds
 
 
 def _write_page(

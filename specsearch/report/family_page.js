@@ -83,7 +83,7 @@ function showNode(i) {
   structure(node, detail);
   if (node.is_suggestion) element("p", "Not known: this is the structure of its nearest annotated neighbour, and not more than a suggestion.", detail).className = "note";
   spectrum(node, null, [], detail);
-  if (data.walks) onward(node.row.spectrum_id, detail);
+  if (data.walks && !node.row.spectrum_id.startsWith("query::")) onward(node.row.spectrum_id, detail);
   facts(Object.entries(node.row), detail);
   const beside = data.edges.filter(e => e.a === i || e.b === i).slice(0, 12);
   if (!beside.length) return;

@@ -11,7 +11,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
+from specsearch.search.graph_files import Graph
 from specsearch.search.nearest import Rows
+from specsearch.search.similar import Answer
+
+N_SEEDS = 10  # hits of a query that a family grows from
+_LEAST_SEED = 1e-6
 
 
 @dataclass(frozen=True)
@@ -87,6 +92,16 @@ def find_family(
         np.array([path for _, path in found.values()], dtype=np.float64),
         pairs.take(inside),
     )
+
+
+def seeds_of(graph: Graph, answers: Sequence[Answer]) -> dict[int, float]:
+    """Rows of the hits of queries, with the best score of each: where a family around queries begins."""
+    seeds: dict[int, float] = {}
+    for answer in answers:
+        for hit in answer.hits:
+            row = graph.row_of(hit.spectrum_id)
+            seeds[row] = max(seeds.get(row, 0.0), min(1.0, max(hit.score, _LEAST_SEED)))
+    return seeds
 
 
 def _walk(

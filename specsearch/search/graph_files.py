@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from specsearch.chemistry.tolerance import Tolerance
-from specsearch.errors import StoreDamaged, StoreError
+from specsearch.errors import LibraryNotFound, StoreDamaged, StoreError
 from specsearch.search.graph import (
     EDGE_SCHEMA,
     Edges,
@@ -65,6 +65,22 @@ class Graph:
     def of(self, kind: Kind) -> pa.Table:
         """The edges of one kind."""
         return self.edges.filter(pc.equal(self.edges["kind"], kind.value))
+
+    def row_of(self, spectrum_id: str) -> int:
+        """The node of a spectrum.
+
+        Raises
+        ------
+        LibraryNotFound
+            If there is none.
+        """
+        row: int = pc.index(self.nodes[Key.SPECTRUM_ID], spectrum_id).as_py()
+        if row < 0:
+            raise LibraryNotFound(
+                f"There is no spectrum {spectrum_id!r}.",
+                'Ids are "LIBRARY:ACCESSION", as "specsearch search" shows them.',
+            )
+        return row
 
     def require_of(self, snapshot: Snapshot) -> None:
         """Raise unless the graph speaks of just these spectra.

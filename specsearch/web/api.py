@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import asdict
 from typing import Annotated, Any
 
+import networkx as nx
 from fastapi import APIRouter, Depends, Header, Request, UploadFile
 from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel
 
 from specsearch.report.candidate_rows import Provenance, candidate_rows
-from specsearch.report.rows import hit_rows
+from specsearch.report.rows import Row, hit_rows
 from specsearch.search.shortlists import Shortlist
 from specsearch.search.similar import Answer
 from specsearch.web.problems import Problem
@@ -21,6 +22,7 @@ from specsearch.web.records import (
     BankOut,
     EmbeddingOut,
     EmbedIn,
+    FamilyAroundIn,
     FamilyIn,
     FamilyOut,
     FileOut,
@@ -128,9 +130,22 @@ async def identify(asked: IdentifyIn, work: At, accept: Accept = "") -> Any:
 @router.post("/family/{spectrum_id:path}")
 async def family(spectrum_id: str, asked: FamilyIn, work: At) -> FamilyOut:
     """The structure family around a spectrum of a library."""
-    network, rows = await work.later(lambda: work.served.family(spectrum_id, asked.settings()))
+    return family_out(*await work.later(lambda: work.served.family(spectrum_id, asked.settings())))
+
+
+@router.post("/family")
+async def family_around(asked: FamilyAroundIn, work: At) -> FamilyOut:
+    """The structure family that a spectrum would have in a library."""
+    spectrum = asked.spectrum.checked()
+    library = work.served.require_library(asked.library)
+    settings = asked.settings()
+    return family_out(*await work.later(lambda: work.served.family_around(library, spectrum, settings)))
+
+
+def family_out(network: nx.Graph, rows: Sequence[Row]) -> FamilyOut:
+    """The record of a family."""
     edges = [{"source": a, "target": b, **values} for a, b, values in network.edges(data=True)]
-    return FamilyOut(members=rows, edges=edges)
+    return FamilyOut(members=list(rows), edges=edges)
 
 
 def answer_out(answer: Answer) -> AnswerOut:

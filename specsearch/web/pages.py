@@ -8,6 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import networkx as nx
 from fastapi import APIRouter, Form, Query, Request, UploadFile
 from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 from fastapi.templating import Jinja2Templates
@@ -17,6 +18,7 @@ from starlette.exceptions import HTTPException
 from specsearch.errors import InputFileError, ParseError
 from specsearch.report.family_page import family_content
 from specsearch.report.receipt import RECEIPT, STYLE
+from specsearch.report.rows import Row
 from specsearch.search.library_map import find_map
 from specsearch.search.shortlists import NOT_AN_IDENTIFICATION, Shortlist
 from specsearch.search.similar import Answer
@@ -29,7 +31,7 @@ from specsearch.web.links import parse_link
 from specsearch.web.map_view import MAP_COLUMNS, map_view
 from specsearch.web.problems import Problem
 from specsearch.web.records import MOST_PEAKS, FamilyIn, Given, IdentifyIn, SearchIn, Text, Texts, Window
-from specsearch.web.served import require
+from specsearch.web.served import Served, require
 from specsearch.web.uploads import parse_pasted, read_sent
 from specsearch.web.views import candidates_view, hits_view, query_view
 from specsearch.web.work import Work
@@ -112,8 +114,23 @@ class AskedIdentify(Asked):
 class AskedFamily(FamilyIn):
     """The address of a page of a family."""
 
-    id: Text
+    s: str = Field("", max_length=20_000)
+    id: Text = ""
+    library: Text | None = None
     format: Literal["html", "graphml", "csv", "jsonl"] = "html"
+
+    def walk(self, served: Served) -> tuple[nx.Graph, list[Row], dict[str, Spectrum]]:
+        """The network, its rows and its spectra."""
+        if self.id:
+            network, rows = served.family(self.id, self.settings())
+            query = {}
+        else:
+            spectrum = parse_link(self.s)
+            library = served.require_library(self.library)
+            network, rows = served.family_around(library, spectrum, self.settings())
+            query = {str(row["spectrum_id"]): spectrum for row in rows[:1]}
+        members = [name for row in rows if (name := str(row["spectrum_id"])) not in query]
+        return network, rows, {**query, **served.spectra(members)}
 
 
 @router.get("/")
@@ -189,17 +206,13 @@ async def candidates(request: Request, work: At, asked: Annotated[AskedIdentify,
 @router.get("/family", name="family")
 async def family(request: Request, work: At, asked: Annotated[AskedFamily, Query()]) -> Response:
     """The structure family around a spectrum."""
-    served = work.served
-    network, rows = await work.later(lambda: served.family(asked.id, asked.settings()))
+    network, rows, spectra = await work.later(lambda: asked.walk(work.served))
     if asked.format != "html":
         return await work.later(lambda: download_network(network, rows, asked.format))
-
-    def content() -> dict[str, Any]:
-        spectra = served.spectra([str(row["spectrum_id"]) for row in rows])
-        return {**family_content(network, rows, spectra), "walks": True}
-
-    data = await work.later(content)
-    return _page(request, "family.html", asked=asked, data=data, n_members=len(rows))
+    content = await work.later(lambda: family_content(network, rows, spectra))
+    name = asked.id or parse_link(asked.s).accession or "this spectrum"
+    data = {**content, "walks": True}
+    return _page(request, "family.html", asked=asked, name=name, data=data, n_members=len(rows))
 
 
 @router.get("/map/{library}", name="map")

@@ -167,6 +167,14 @@ class FamilyIn(Given):
         return FamilySettings(self.hops, self.least, self.most)
 
 
+class FamilyAroundIn(FamilyIn):
+    """A spectrum, and the library to find its family in."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"spectrum": _CAFFEINE, "hops": 2}]})
+    spectrum: SpectrumIn
+    library: Text | None = Field(None, description="The only library that is served where none is named.")
+
+
 def _row_model(name: str, columns: Columns) -> type[BaseModel]:
     kinds: dict[str, Any] = {column: (kind | None, None) for column, kind in columns.items()}
     return create_model(name, **kinds)

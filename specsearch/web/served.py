@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import networkx as nx
 import numpy as np
-import pyarrow.compute as pc
 
 from specsearch.encoder.embedder import Embedder
 from specsearch.encoder.network import Encoder
 from specsearch.errors import LibraryNotFound
 from specsearch.report.candidate_rows import Provenance, made_by
-from specsearch.report.networks import network_of, node_rows
+from specsearch.report.networks import network_of, node_rows, with_queries
 from specsearch.report.rows import Row
 from specsearch.search.candidates import CandidateSearch, CandidateSettings
 from specsearch.search.decision import DecisionLayer
-from specsearch.search.families import FamilySettings, find_family
+from specsearch.search.families import N_SEEDS, FamilySettings, find_family, seeds_of
 from specsearch.search.graph import Kind
 from specsearch.search.graph_files import Graph
 from specsearch.search.library_evidence import N_NEIGHBOURS
@@ -74,6 +73,17 @@ class Served:
                 "No library is served.", 'Make one with "specsearch index" and start the server again.'
             )
         return tuple(dict.fromkeys(names)) or tuple(self.collections)
+
+    def require_library(self, name: str | None) -> str:
+        """The library meant; the only one where none is named.
+
+        Raises
+        ------
+        LibraryNotFound
+        """
+        if name is None and len(self.collections) == 1:
+            return next(iter(self.collections))
+        return require(name or "", self.collections, "library")
 
     def require_bank(self, name: str | None) -> Bank:
         """The bank meant; the only one where none is named.
@@ -144,21 +154,33 @@ class Served:
         LibraryNotFound
             If there is no such spectrum, or no graph of its library.
         """
-        name = spectrum_id.partition(":")[0]
+        graph = self._graph(spectrum_id.partition(":")[0])
+        return _family(graph, {graph.row_of(spectrum_id): 1.0}, settings)
+
+    def family_around(
+        self, library: str, spectrum: Spectrum, settings: FamilySettings
+    ) -> tuple[nx.Graph, list[Row]]:
+        """The structure family that a spectrum would have in a library; its hits are one hop away.
+
+        Raises
+        ------
+        LibraryNotFound
+            If the library has no graph.
+        """
+        graph = self._graph(library)
+        answers = [one for one in self.search([library], SearchSettings(top=N_SEEDS), [spectrum]) if one.hits]
+        further = replace(settings, hops=max(0, settings.hops - 1))
+        network, rows = _family(graph, seeds_of(graph, answers), further)
+        return network, with_queries(network, rows, answers)
+
+    def _graph(self, name: str) -> Graph:
         require(name, self.collections, "library")
         if name not in self.graphs:
             raise LibraryNotFound(
                 f"The library {name!r} has no neighbour graph that fits it.",
                 f'Make one: "specsearch graph {name}", then start the server again.',
             )
-        graph = self.graphs[name]
-        row: int = pc.index(graph.nodes[Key.SPECTRUM_ID], spectrum_id).as_py()
-        if row < 0:
-            raise LibraryNotFound(f"There is no spectrum {spectrum_id!r}.", "Hits show the ids there are.")
-        molecules = graph.nodes[Key.INCHIKEY14].to_pylist()
-        family = find_family(graph.of(Kind.EVERYWHERE), molecules, {row: 1.0}, settings)
-        rows = node_rows(graph.nodes, family)
-        return network_of(rows, family), rows
+        return self.graphs[name]
 
     def embed(self, spectra: Sequence[Spectrum]) -> list[list[float] | None]:
         """Embeddings of unit norm, rounded to seven digits; None for a spectrum without fragments."""
@@ -166,6 +188,13 @@ class Served:
 
         vectors = self.embedder.embed_inputs([token_input(spectrum) for spectrum in spectra])
         return [np.asarray(v, np.float64).round(7).tolist() if len(v) else None for v in vectors]
+
+
+def _family(graph: Graph, seeds: Mapping[int, float], settings: FamilySettings) -> tuple[nx.Graph, list[Row]]:
+    molecules = graph.nodes[Key.INCHIKEY14].to_pylist()
+    family = find_family(graph.of(Kind.EVERYWHERE), molecules, seeds, settings)
+    rows = node_rows(graph.nodes, family)
+    return network_of(rows, family), rows
 
 
 def require(name: str, known: Mapping[str, object], what: str) -> str:
