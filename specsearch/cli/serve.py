@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from contextlib import ExitStack
+import signal
+import socket
+import sys
+from contextlib import ExitStack, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -81,23 +84,25 @@ def serve(
     from specsearch.web.access import Access
     from specsearch.web.app import Limits, make_app
 
+    # Once it has answered what was begun, the server raises again the signal that ended it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     key = _key(key_file, host)
     access = Access(key, _rate(rate))
-    with ExitStack() as stack:
+    with suppress(KeyboardInterrupt), ExitStack() as stack:
+        bound = stack.enter_context(_bound(host, port))
         served = _open(stack, store, names, bank_names, ModelAt(model_path, key_map_path))
         hosts = _LOOPBACK if key is None else ["*"]
         app = make_app(served, access, hosts, Limits(rate, waiting))
         libraries = f"{len(served.collections)} libraries and {len(served.banks)} banks"
         say(f"Serving {libraries} at http://{host}:{port}/ (end with Ctrl-C).")
-        uvicorn.run(
+        config = uvicorn.Config(
             app,
-            host=host,
-            port=port,
             log_level="warning",
             access_log=False,  # a link holds the spectrum
             timeout_graceful_shutdown=_GRACE_S,
             server_header=False,
         )
+        uvicorn.Server(config).run(sockets=[bound])
 
 
 def _key(key_file: Path | None, host: str) -> str | None:
@@ -122,6 +127,23 @@ def _key(key_file: Path | None, host: str) -> str | None:
     if len(key) < LEAST_KEY_LENGTH:
         raise click.UsageError(f"A key needs at least {LEAST_KEY_LENGTH} characters.")
     return key
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    """A socket at the address: whether it is free shows before anything is loaded.
+
+    Raises
+    ------
+    click.ClickException
+        If it is not.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise click.ClickException(
+            f"Cannot listen at {host}, port {port} ({error.strerror}): choose another with --port or --host."
+        ) from None
 
 
 def _is_loopback(host: str) -> bool:
