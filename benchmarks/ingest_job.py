@@ -11,7 +11,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from ingest.engines import here
 from ingest.index import index_files
+from ingest.ray_engine import on_ray
 from specsearch.encoder.embedder import Embedder
 from specsearch.encoder.tokens import token_input
 from specsearch.spectra.readers.parquet import read_parquet
@@ -28,6 +30,7 @@ def main() -> None:
     parser.add_argument("file", type=Path)
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--store", type=Path, help="new folder for the library and its ledger")
+    parser.add_argument("--engine", choices=["here", "ray"], default="here")
     asked = parser.parse_args()
     embedder = Embedder.load(asked.model)
     outcome = _index(asked, embedder) if asked.job == "index" else _embed(asked.file, embedder)
@@ -38,7 +41,10 @@ def _index(asked: argparse.Namespace, embedder: Embedder) -> dict[str, Any]:
     """Time of the whole: reading, embedding, storing, building the indexes, closing."""
     began = time.perf_counter()
     with open_store(asked.store) as store:
-        summary = index_files([asked.file], store, LIBRARY, embedder, asked.store / "work")
+        engine = on_ray() if asked.engine == "ray" else here
+        summary = index_files(
+            [asked.file], store, LIBRARY, embedder, asked.store / "work", make_engine=engine
+        )
     seconds = time.perf_counter() - began
     skipped = {reason: count for reason, count, _ in summary.skipped_by_reason()}
     return {

@@ -1,10 +1,12 @@
-"""Where windows are worked on: here, on this machine."""
+"""Where windows are embedded: on this machine, or on whatever offers the same interface."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,22 +19,52 @@ from specsearch.encoder.embedder import Embedder
 from specsearch.encoder.tokens import TokenInput
 from specsearch.store.store import Collection
 
-_Submit = Callable[[Sequence[TokenInput]], Future[NDArray[np.float32]]]
 _FEW_SPECTRA = 4096  # starting the process takes as long as embedding some hundred
 
 
-def run_here(
+@dataclass(frozen=True)
+class Engine:
+    """Embeds windows in the background.
+
+    Parameters
+    ----------
+    submit : callable
+        Begins to embed; the future's result has a row per input, see `Embedder.embed_inputs`.
+    n_at_once : int
+        Windows that are embedded side by side.
+    """
+
+    submit: Callable[[Sequence[TokenInput]], Future[NDArray[np.float32]]]
+    n_at_once: int = 1
+
+
+MakeEngine = Callable[[Embedder, int], AbstractContextManager[Engine]]
+"""From an encoder and the number of spectra to come to an engine."""
+
+
+@contextmanager
+def here(embedder: Embedder, n_spectra: int) -> Iterator[Engine]:
+    """The encoder on this machine: in a process where there is much to do, else in a thread."""
+    if n_spectra > _FEW_SPECTRA:
+        with EmbeddingProcess(embedder) as process:
+            yield Engine(process.submit)
+    else:
+        with ThreadPoolExecutor(1) as thread:
+            yield Engine(lambda inputs: thread.submit(embedder.embed_inputs, inputs))
+
+
+def run(
     windows: Sequence[Window],
     reader: WindowReader,
-    embedder: Embedder,
+    engine: Engine,
     collection: Collection,
     ledger: Ledger,
     progress: Callable[[Batch], None] = lambda batch: None,
 ) -> None:
-    """Index windows in their order: while one is embedded, the one before is stored and the next is read.
+    """Index windows in their order: while some are embedded, the ones before are stored and the next is read.
 
-    Memory holds three windows, however long the input. A window is ticked off only after the store has
-    acknowledged all of its points.
+    Memory holds two windows more than are embedded at once, however long the input. A window is ticked off
+    only after the store has acknowledged all of its points.
     """
 
     def write(batch: Batch, embeddings: NDArray[np.float32]) -> None:
@@ -43,24 +75,12 @@ def run_here(
         )
         progress(batch)
 
-    with _embedding(embedder, sum(w.stop - w.start for w in windows)) as submit:
-        under_way: tuple[Batch, Future[NDArray[np.float32]]] | None = None
-        for window in windows:
-            batch = reader.read(window)
-            embedded = under_way and (under_way[0], under_way[1].result())
-            under_way = batch, submit(batch.inputs)
-            if embedded:
-                write(*embedded)
-        if under_way:
-            write(under_way[0], under_way[1].result())
-
-
-@contextmanager
-def _embedding(embedder: Embedder, n_spectra: int) -> Iterator[_Submit]:
-    """The encoder in the background: in a process where there is much to do, else in a thread."""
-    if n_spectra > _FEW_SPECTRA:
-        with EmbeddingProcess(embedder) as process:
-            yield process.submit
-    else:
-        with ThreadPoolExecutor(1) as thread:
-            yield lambda inputs: thread.submit(embedder.embed_inputs, inputs)
+    under_way: deque[tuple[Batch, Future[NDArray[np.float32]]]] = deque()
+    for window in windows:
+        batch = reader.read(window)
+        under_way.append((batch, engine.submit(batch.inputs)))
+        if len(under_way) > engine.n_at_once:
+            oldest, embedded = under_way.popleft()
+            write(oldest, embedded.result())
+    for batch, embedded in under_way:
+        write(batch, embedded.result())

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 
-from ingest.engines import run_here
+from ingest.engines import Engine, MakeEngine, here, run
 from ingest.ledger import Claim, Ledger
 from ingest.plan import Source, prepare_source, windows
 from ingest.summary import Summary, summarise
@@ -48,6 +50,7 @@ def index_files(
     *,
     duplicates: Duplicates = "keep",
     progress: Progress | None = None,
+    make_engine: MakeEngine = here,
 ) -> Summary:
     """Index files into a library, made where there is none.
 
@@ -63,6 +66,8 @@ def index_files(
     duplicates : {"keep", "collapse"}
         What to do with spectra whose SPLASH is already there.
     progress : Progress, optional
+    make_engine : MakeEngine
+        Where the encoder works; the end is the same wherever it is.
 
     Raises
     ------
@@ -79,7 +84,8 @@ def index_files(
         raise InputFileError("No file with spectra was found.", "Name files, folders or patterns.")
     with _opened(store, library, embedder) as collection, Ledger(ledger_path(work)) as ledger:
         settle(library, collection, ledger)
-        _index(sources, collection, ledger, embedder, WindowReader(ledger, duplicates), progress)
+        reader = WindowReader(ledger, duplicates)
+        _index(sources, collection, ledger, partial(make_engine, embedder), reader, progress)
         summary = summarise(library, ledger, sources, collection.count(), passed_over)
     shutil.rmtree(work / _STAGING, ignore_errors=True)
     return summary
@@ -148,7 +154,7 @@ def _index(
     sources: Sequence[Source],
     collection: Collection,
     ledger: Ledger,
-    embedder: Embedder,
+    engine_for: Callable[[int], AbstractContextManager[Engine]],
     reader: WindowReader,
     progress: Progress,
 ) -> None:
@@ -161,6 +167,8 @@ def _index(
     def acknowledged(batch: Batch) -> None:
         progress.indexed(batch.window.stop - batch.window.start)
 
-    run_here(todo, reader, embedder, collection, ledger, acknowledged)
+    if todo:
+        with engine_for(n_todo) as engine:
+            run(todo, reader, engine, collection, ledger, acknowledged)
     progress.optimizing()
     collection.optimize()

@@ -11,6 +11,7 @@ from specsearch.cli.settings import ModelAt, StoreAt, model_options, store_optio
 from specsearch.errors import InputFileError
 
 if TYPE_CHECKING:
+    from ingest.engines import MakeEngine
     from ingest.summary import Summary
     from specsearch.encoder.embedder import Embedder
 
@@ -31,6 +32,18 @@ if TYPE_CHECKING:
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write every skipped record and file to a table: .csv, .tsv, .jsonl or .parquet.",
 )
+@click.option(
+    "--engine",
+    type=click.Choice(["here", "ray"]),
+    default="here",
+    show_default=True,
+    help="Where the encoder works: on this machine, or on a Ray cluster (an actor a GPU, or a machine).",
+)
+@click.option(
+    "--ray-address",
+    metavar="ADDRESS",
+    help='The Ray cluster, as "auto" or "ray://HEAD:10001".  [default: RAY_ADDRESS, else one started here]',
+)
 @store_option
 @model_options
 def index(
@@ -38,6 +51,8 @@ def index(
     library: str,
     duplicates: Literal["keep", "collapse"],
     report_path: Path | None,
+    engine: Literal["here", "ray"],
+    ray_address: str | None,
     store: StoreAt,
     model_path: Path | None,
     key_map_path: Path | None,
@@ -53,7 +68,10 @@ def index(
 
     if report_path is not None:
         format_of(report_path)  # a wrong ending should not wait for the end of an hour's work
-    summary = index_into(library, files, store, ModelAt(model_path, key_map_path).load(), duplicates)
+    if ray_address is not None and engine != "ray":
+        raise click.UsageError("--ray-address needs --engine ray.")
+    embedder = ModelAt(model_path, key_map_path).load()
+    summary = index_into(library, files, store, embedder, duplicates, _engine(engine, ray_address))
     show_summary(summary)
     if report_path is not None:
         _write_report(report_path, summary)
@@ -69,8 +87,10 @@ def index_into(
     store: StoreAt,
     embedder: Embedder,
     duplicates: Literal["keep", "collapse"] = "keep",
+    make_engine: MakeEngine | None = None,
 ) -> Summary:
-    """Index with a bar on the screen."""
+    """Index with a bar on the screen; on this machine unless told otherwise."""
+    from ingest.engines import here
     from ingest.index import index_files
     from specsearch.cli.progress import IngestBar
     from specsearch.cli.screen import progress_bar
@@ -78,8 +98,23 @@ def index_into(
     work = store.work_folder(library)
     with store.open() as opened, progress_bar() as bar:
         return index_files(
-            files, opened, library, embedder, work, duplicates=duplicates, progress=IngestBar(bar)
+            files,
+            opened,
+            library,
+            embedder,
+            work,
+            duplicates=duplicates,
+            progress=IngestBar(bar),
+            make_engine=make_engine or here,
         )
+
+
+def _engine(name: str, ray_address: str | None) -> MakeEngine | None:
+    if name != "ray":
+        return None
+    from ingest.ray_engine import on_ray
+
+    return on_ray(ray_address)
 
 
 def show_summary(summary: Summary) -> None:

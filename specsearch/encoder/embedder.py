@@ -33,6 +33,11 @@ class Embedder:
         Where copies of the network run; all CUDA devices where there are any, else the CPU.
     dtype : torch.dtype, optional
         Of the arithmetic; what the devices are fastest at.
+
+    Attributes
+    ----------
+    network, card
+        As given: what another machine makes an embedder of for its own devices.
     """
 
     def __init__(
@@ -42,6 +47,7 @@ class Embedder:
         devices: Sequence[torch.device] | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
+        self.network = network
         self.card = card
         self.devices = list(devices) if devices else _all_devices()
         self.dtype = dtype or _fastest_dtype(self.devices[0])

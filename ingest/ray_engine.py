@@ -1,0 +1,101 @@
+"""The encoder on a Ray cluster: one actor a GPU, or one a machine where there is none.
+
+Reading, naming and storing stay with the process that was started, in the order of the input: names and the
+store need one owner. A worker that dies is started again and its windows are asked anew; where the driver
+dies, the ledger knows what was acknowledged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from functools import partial
+from itertools import cycle
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ingest.engines import Engine, MakeEngine
+from specsearch.encoder.checkpoint import Card
+from specsearch.encoder.embedder import Embedder
+from specsearch.encoder.network import Encoder
+from specsearch.encoder.tokens import TokenInput
+from specsearch.errors import SpecsearchError
+
+_FOR_EVER = -1
+
+
+class EmbeddingActor:
+    """Holds the encoder on a worker, on the devices that it finds there.
+
+    Parameters
+    ----------
+    network : Encoder
+    card : Card
+    """
+
+    def __init__(self, network: Encoder, card: Card) -> None:
+        self._embedder = Embedder(network, card)
+
+    def embed(self, inputs: Sequence[TokenInput]) -> NDArray[np.float32]:
+        """Embeddings of one window."""
+        return self._embedder.embed_inputs(inputs)
+
+
+def on_ray(address: str | None = None) -> MakeEngine:
+    """An engine on a Ray cluster.
+
+    Parameters
+    ----------
+    address : str, optional
+        Of a cluster, as ``"ray://head:10001"`` or ``"auto"``; else what ``RAY_ADDRESS`` says, else a cluster
+        is started on this machine and ended afterwards.
+
+    Raises
+    ------
+    SpecsearchError
+        If Ray is not installed, or the cluster is not there.
+    """
+    return partial(_engine, address=address)
+
+
+@contextmanager
+def _engine(embedder: Embedder, n_spectra: int, address: str | None) -> Iterator[Engine]:
+    try:
+        import ray
+    except ImportError:
+        raise SpecsearchError("Ray is not installed.", 'pip install "specsearch[ray]"') from None
+    from ray.exceptions import RayError
+
+    try:
+        ray.init(address=address, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+        network = ray.put(embedder.network)  # held here as long as an actor may have to start again
+        actors = _actors(network, embedder.card)
+        turn = cycle(actors)
+
+        def submit(inputs: Sequence[TokenInput]) -> Future[NDArray[np.float32]]:
+            future: Future[NDArray[np.float32]] = next(turn).embed.remote(inputs).future()
+            return future
+
+        yield Engine(submit, len(actors))
+    except (RayError, ConnectionError) as error:
+        raise SpecsearchError(
+            f"The Ray cluster cannot go on: {str(error).splitlines()[0]}",
+            "Run the same command again when it is back: it goes on where it was.",
+        ) from None
+    finally:
+        ray.shutdown()
+
+
+def _actors(network: Any, card: Card) -> list[Any]:
+    """One actor a GPU; without any, one a machine with all its cores."""
+    import ray
+
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    n_gpus = int(sum(node.get("GPU", 0) for node in nodes))
+    kind = ray.remote(max_restarts=_FOR_EVER, max_task_retries=_FOR_EVER)(EmbeddingActor)
+    if n_gpus:
+        return [kind.options(num_gpus=1).remote(network, card) for _ in range(n_gpus)]
+    return [kind.options(num_cpus=node.get("CPU", 1)).remote(network, card) for node in nodes]
