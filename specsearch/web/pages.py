@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 
 from specsearch.errors import InputFileError, ParseError
 from specsearch.report.family_page import family_content
+from specsearch.report.tables import plain
 from specsearch.search.shortlists import NOT_AN_IDENTIFICATION, Shortlist
 from specsearch.search.similar import Answer
 from specsearch.spectra.spectrum import Spectrum
@@ -24,7 +25,7 @@ from specsearch.web.links import parse_link
 from specsearch.web.problems import Problem
 from specsearch.web.records import MOST_PEAKS, FamilyIn, Given, IdentifyIn, SearchIn, Text, Texts, Window
 from specsearch.web.uploads import parse_pasted, read_sent
-from specsearch.web.views import candidates_view, hits_view, query_view
+from specsearch.web.views import candidates_view, counted, hits_view, query_view
 from specsearch.web.work import Work
 
 _HERE = Path(str(files("specsearch.web")))
@@ -37,6 +38,8 @@ _STATIC = {
 _N_EXAMPLES = 3
 templates = Jinja2Templates(_HERE / "templates")
 # Links stay on whatever name or tunnel a browser came by.
+templates.env.filters["counted"] = counted
+templates.env.filters["sentence"] = lambda text: text and f"{text[:1].upper()}{text[1:].rstrip('.')}."
 templates.env.filters["own"] = lambda url: str(url.replace(scheme="", netloc=""))
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
@@ -192,7 +195,9 @@ async def family(request: Request, work: At, asked: Annotated[AskedFamily, Query
         return {**family_content(network, rows, spectra), "walks": True}
 
     data = await work.later(content)
-    return _page(request, "family.html", asked=asked, data=data, n_members=len(rows))
+    names = {row["spectrum_id"]: row["compound_name"] for row in rows}
+    name = plain(names.get(asked.id) or asked.id)
+    return _page(request, "family.html", asked=asked, data=data, n_members=len(rows), name=name)
 
 
 @router.get("/login", name="login")
@@ -235,7 +240,8 @@ def problem_page(request: Request, problem: Problem) -> Response:
 
 def _page(request: Request, template: str, status: int = 200, **values: Any) -> Response:
     work: Work = request.app.state.work
-    values |= {"served": work.served, "has_key": request.app.state.access.key is not None}
+    access: Access = request.app.state.access
+    values |= {"served": work.served, "is_let_in": access.allows(request)}
     return templates.TemplateResponse(request, template, values, status)
 
 
