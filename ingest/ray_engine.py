@@ -7,6 +7,7 @@ dies, the ledger knows what was acknowledged.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -70,7 +71,7 @@ def _engine(embedder: Embedder, n_spectra: int, address: str | None) -> Iterator
     from ray.exceptions import RayError
 
     try:
-        ray.init(address=address, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+        ray.init(address=address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
         network = ray.put(embedder.network)  # held here as long as an actor may have to start again
         actors = _actors(network, embedder.card)
         turn = cycle(actors)

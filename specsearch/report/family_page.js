@@ -4,7 +4,9 @@ const data = JSON.parse(document.getElementById("data").textContent);
 const SVG = "http://www.w3.org/2000/svg";
 const network = document.getElementById("network");
 const detail = document.getElementById("detail");
-const WIDTH = 1000, HEIGHT = 700, MARGIN = 60, MOST_NAMED = 12;
+// As large as on the page, so that text keeps its size.
+const WIDTH = Math.max(320, network.clientWidth), HEIGHT = Math.max(280, network.clientHeight), MARGIN = 36, MOST_NAMED = 14;
+const KINDS = {start: "the start", known: "known", suggested: "suggested", unknown: "unknown"};
 
 function svg(name, attributes, parent) {
   const made = document.createElementNS(SVG, name);
@@ -39,25 +41,63 @@ function drawNetwork() {
     svg("title", {}, edge.line).textContent = `${edge.change || "Δ " + (edge.precursor_difference ?? "?")}  score ${edge.score}`;
     edge.line.addEventListener("click", () => showEdge(edge));
   }
-  const named = new Set();
   data.nodes.forEach((node, i) => {
-    node.dot = svg("circle", {class: `node ${kind(node)}`, cx: x(node.x), cy: y(node.y), r: node.row.hop === 0 ? 11 : 8,
-      tabindex: 0, role: "button", "aria-label": name(node)}, network);
+    node.dot = svg("circle", {class: `node ${kind(node)}`, cx: x(node.x), cy: y(node.y), r: node.row.hop === 0 ? 9 : 6.5,
+      tabindex: -1, role: "button", "aria-label": name(node)}, network);
     svg("title", {}, node.dot).textContent = name(node);
     node.dot.addEventListener("click", () => showNode(i));
-    node.dot.addEventListener("keydown", event => { if (event.key === "Enter" || event.key === " ") { event.preventDefault(); showNode(i); } });
-    // Of several spectra of one molecule the nearest bears the structure and the name.
+    node.dot.addEventListener("keydown", event => walk(event, i, other => other.dot));
+  });
+  nameNodes(data.nodes.map(node => ({x: x(node.x) - 8, y: y(node.y) - 8, width: 16, height: 16})));
+}
+// Of several spectra of one molecule the nearest bears the structure and the name, where there is room.
+function nameNodes(dots) {
+  const named = new Set(), taken = [...dots, legend()];
+  data.nodes.forEach((node, i) => {
     const molecule = node.row.inchikey14 || node.row.spectrum_id;
     if (named.has(molecule) || named.size >= MOST_NAMED) return;
+    const text = name(node).slice(0, 24), x = dots[i].x + 8, y = dots[i].y + 8;
+    const size = node.drawing < 0 ? {width: 7 * text.length, height: 18} : {width: Math.max(96, 7 * text.length), height: 82};
+    const box = placeFor(size, x, y, taken);
+    if (!box) return;
     named.add(molecule);
-    caption(node, x(node.x), y(node.y));
+    taken.push(box);
+    caption(node, text, box, x, y);
   });
 }
-function caption(node, x, y) {
-  const atEnd = x > WIDTH - 160, group = svg("g", {class: "caption"}, network);
-  if (node.drawing >= 0) svg("image", {x: atEnd ? x - 132 : x + 12, y: y - 40, width: 120, height: 80, href: picture(node)}, group);
-  const label = svg("text", {class: "label", x: atEnd ? x - 14 : x + 14, y: y + 50, "text-anchor": atEnd ? "end" : "start"}, group);
-  label.textContent = name(node).slice(0, 28);
+function placeFor({width, height}, x, y, taken) {
+  for (const away of [10, 30, 60, 100, 150, 200]) for (let step = 0; step < 16; step++) {
+    const angle = step * Math.PI / 8, [right, down] = [Math.cos(angle), Math.sin(angle)];
+    // The box touches the node's circle of this radius with its nearest side or corner.
+    const box = {x: x + away * right + (right - 1) / 2 * width, y: y + away * down + (down - 1) / 2 * height, width, height};
+    const isInside = box.x >= 4 && box.y >= 4 && box.x + width <= WIDTH - 4 && box.y + height <= HEIGHT - 4;
+    if (isInside && !taken.some(other => meet(box, other))) return box;
+  }
+}
+function meet(a, b) {
+  return a.x < b.x + b.width && b.x < a.x + a.width && a.y < b.y + b.height && b.y < a.y + a.height;
+}
+function caption(node, text, {x, y, width, height}, atX, atY) {
+  const group = svg("g", {class: "caption"}, network), middle = x + width / 2;
+  const nearX = Math.min(Math.max(atX, x), x + width), nearY = Math.min(Math.max(atY, y), y + height);
+  if (Math.hypot(nearX - atX, nearY - atY) > 20) svg("line", {class: "leader", x1: atX, y1: atY, x2: nearX, y2: nearY}, group);
+  if (node.drawing >= 0) svg("image", {x: middle - 48, y, width: 96, height: 64, href: picture(node)}, group);
+  svg("text", {class: "label", x: middle, y: y + height - 5, "text-anchor": "middle"}, group).textContent = text;
+}
+function legend() {
+  const there = Object.keys(KINDS).filter(one => data.nodes.some(node => kind(node) === one));
+  there.forEach((one, i) => {
+    const y = HEIGHT - 14 - 20 * (there.length - 1 - i);
+    svg("circle", {class: `node ${one}`, cx: 16, cy: y, r: 6}, network);
+    svg("text", {class: "label", x: 28, y: y + 4}, network).textContent = KINDS[one];
+  });
+  return {x: 0, y: HEIGHT - 20 * there.length - 10, width: 110, height: 20 * there.length + 10};
+}
+// One stop for the tab key in the network and one in the list; the arrow keys go on from there.
+function walk(event, i, part) {
+  if (event.key === "Enter" || event.key === " ") { event.preventDefault(); showNode(i); }
+  const next = data.nodes[i + ({ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1}[event.key] ?? NaN)];
+  if (next) { event.preventDefault(); showNode(data.nodes.indexOf(next)); part(next).focus(); }
 }
 function choose(what) {
   document.querySelectorAll(".chosen").forEach(one => one.classList.remove("chosen"));
@@ -78,7 +118,10 @@ function facts(values, parent) {
 function showNode(i) {
   const node = data.nodes[i];
   choose(node.dot);
-  document.querySelectorAll("#members tbody tr").forEach((row, j) => row.setAttribute("aria-selected", i === j));
+  data.nodes.forEach((other, j) => {
+    other.listed.setAttribute("aria-selected", i === j);
+    for (const part of [other.dot, other.listed]) part.setAttribute("tabindex", i === j ? 0 : -1);
+  });
   element("h2", name(node), detail);
   structure(node, detail);
   if (node.is_suggestion) element("p", "Not known: this is the structure of its nearest annotated neighbour, and not more than a suggestion.", detail).className = "note";
@@ -97,10 +140,10 @@ function showNode(i) {
 // Where a server answers, one can walk on from here.
 function onward(id, parent) {
   const links = element("p", undefined, parent);
+  links.className = "onward";
   for (const [page, text] of [["family", "Its family"], ["search", "What looks like it"]]) {
     const link = element("a", text, links);
     link.href = `/${page}?${new URLSearchParams({id})}`;
-    links.append(" ");
   }
 }
 function showEdge(edge) {
@@ -121,7 +164,7 @@ function spectrum(top, bottom, pairs, parent) {
   const height = bottom ? 260 : 150, middle = bottom ? 125 : 125, width = 420;
   const all = bottom ? top.mz.concat(bottom.mz) : top.mz;
   const low = Math.min(...all) - 5, high = Math.max(...all) + 5;
-  const x = mz => 15 + (mz - low) / (high - low) * (width - 30);
+  const x = mz => 25 + (mz - low) / (high - low) * (width - 50);
   const plot = svg("svg", {viewBox: `0 0 ${width} ${height}`, width: "100%", role: "img",
     "aria-label": bottom ? "mirror plot" : "spectrum"}, parent);
   const kinds = [new Map(), new Map()];
@@ -137,7 +180,10 @@ function spectrum(top, bottom, pairs, parent) {
         x1: at, x2: at, y1: middle, y2: middle + sign * 100 * node.intensity[i]}, plot);
       svg("title", {}, line).textContent = `m/z ${mz}, ${node.intensity[i]}`;
     });
-    const strongest = [...node.mz.keys()].sort((i, j) => node.intensity[j] - node.intensity[i]).slice(0, 3);
+    const strongest = [];
+    for (const i of [...node.mz.keys()].sort((i, j) => node.intensity[j] - node.intensity[i])) {
+      if (strongest.length < 3 && strongest.every(j => Math.abs(x(node.mz[i]) - x(node.mz[j])) > 50)) strongest.push(i);
+    }
     for (const i of strongest) svg("text", {class: "label", x: x(node.mz[i]), "text-anchor": "middle",
       y: middle + sign * (100 * node.intensity[i] + (side ? 12 : 4))}, plot).textContent = node.mz[i].toFixed(3);
   });
@@ -151,14 +197,10 @@ function listMembers() {
   const body = element("tbody", undefined, table);
   data.nodes.forEach((node, i) => {
     const row = element("tr", undefined, body);
-    row.tabIndex = 0;
+    node.listed = row;
     for (const column of columns) element("td", node.row[column] ?? "", row);
     row.addEventListener("click", () => showNode(i));
-    row.addEventListener("keydown", event => {
-      if (event.key === "Enter") showNode(i);
-      const next = event.key === "ArrowDown" ? row.nextSibling : event.key === "ArrowUp" ? row.previousSibling : null;
-      if (next) { event.preventDefault(); next.focus(); next.click(); }
-    });
+    row.addEventListener("keydown", event => walk(event, i, other => other.listed));
   });
 }
 drawNetwork();

@@ -19,6 +19,7 @@ from specsearch.errors import InputFileError, ParseError
 from specsearch.report.family_page import family_content
 from specsearch.report.receipt import RECEIPT, STYLE
 from specsearch.report.rows import Row
+from specsearch.report.tables import plain
 from specsearch.search.library_map import find_map
 from specsearch.search.shortlists import NOT_AN_IDENTIFICATION, Shortlist
 from specsearch.search.similar import Answer
@@ -33,7 +34,7 @@ from specsearch.web.problems import Problem
 from specsearch.web.records import MOST_PEAKS, FamilyIn, Given, IdentifyIn, SearchIn, Text, Texts, Window
 from specsearch.web.served import Served, require
 from specsearch.web.uploads import parse_pasted, read_sent
-from specsearch.web.views import candidates_view, hits_view, query_view
+from specsearch.web.views import candidates_view, counted, hits_view, query_view
 from specsearch.web.work import Work
 
 _HERE = Path(str(files("specsearch.web")))
@@ -46,6 +47,8 @@ _STATIC = {
 _N_EXAMPLES = 3
 templates = Jinja2Templates(_HERE / "templates")
 # Links stay on whatever name or tunnel a browser came by.
+templates.env.filters["counted"] = counted
+templates.env.filters["sentence"] = lambda text: text and f"{text[:1].upper()}{text[1:].rstrip('.')}."
 templates.env.filters["own"] = lambda url: str(url.replace(scheme="", netloc=""))
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
@@ -210,7 +213,8 @@ async def family(request: Request, work: At, asked: Annotated[AskedFamily, Query
     if asked.format != "html":
         return await work.later(lambda: download_network(network, rows, asked.format))
     content = await work.later(lambda: family_content(network, rows, spectra))
-    name = asked.id or parse_link(asked.s).accession or "this spectrum"
+    names = {row["spectrum_id"]: row["compound_name"] for row in rows}
+    name = plain(names.get(asked.id) or asked.id or parse_link(asked.s).accession or "this spectrum")
     data = {**content, "walks": True}
     return _page(request, "family.html", asked=asked, name=name, data=data, n_members=len(rows))
 
@@ -276,7 +280,8 @@ def problem_page(request: Request, problem: Problem) -> Response:
 
 def _page(request: Request, template: str, status: int = 200, **values: Any) -> Response:
     work: Work = request.app.state.work
-    values |= {"served": work.served, "has_key": request.app.state.access.key is not None}
+    access: Access = request.app.state.access
+    values |= {"served": work.served, "is_let_in": access.allows(request)}
     return templates.TemplateResponse(request, template, values, status)
 
 

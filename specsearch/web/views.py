@@ -59,11 +59,24 @@ def query_view(spectrum: Spectrum) -> View:
     }
 
 
+def counted(n: int, one: str, many: str = "") -> str:
+    """A number of things in words that agree with it."""
+    return f"{n:,} {one if n == 1 else many or one + 's'}"
+
+
 def hits_view(answer: Answer) -> View:
     """Hits for the list, and peaks for the plot."""
     query = clean(answer.query, RESCORING_RECIPE)
+    molecules = [hit.payload.get(Key.INCHIKEY14) for hit in answer.hits]
+    first: dict[str | None, int] = {}  # rank of the first hit of each molecule
+    for hit, molecule in zip(answer.hits, molecules, strict=True):
+        first.setdefault(molecule, hit.rank)
     return {
-        "hits": [_hit(answer.query, hit) for hit in answer.hits],
+        "hits": [
+            {**_hit(answer.query, hit), "same_as": first[molecule] if molecule else hit.rank}
+            for hit, molecule in zip(answer.hits, molecules, strict=True)
+        ],
+        "n_molecules": len(first) if all(molecules) else None,
         "data": {
             "query": _peaks(query, plain(answer.query.accession) or "query"),
             "others": [_mirrored(query, hit) for hit in answer.hits],

@@ -6,6 +6,7 @@ if (block) {
   const plot = document.getElementById("plot");
   const items = [...document.querySelectorAll("[data-item]")];
   const details = [...document.querySelectorAll("[data-detail]")];
+  const panel = document.querySelector(".panel"), narrow = matchMedia("(max-width: 56rem)");
   const colour = name => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
   function bars(spectrum, kinds, kind, name, shade, sign, ions) {
@@ -48,6 +49,8 @@ if (block) {
   function choose(which) {
     items.forEach((item, i) => i === which ? item.setAttribute("aria-current", "true") : item.removeAttribute("aria-current"));
     details.forEach((detail, i) => { detail.hidden = i !== which; });
+    // On a narrow page it opens below what was chosen, not behind the end of the list.
+    (narrow.matches ? items[which].parentElement : document.querySelector(".split")).append(panel);
     draw(which);
   }
   function fromAddress() {
@@ -62,6 +65,7 @@ if (block) {
     });
   });
   window.addEventListener("hashchange", fromAddress);
+  narrow.addEventListener("change", fromAddress);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", fromAddress);
   fromAddress();
 }
