@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -30,8 +30,10 @@ class SpeakingGroup(click.Group):
 def _in_words() -> Iterator[None]:
     try:
         yield
-    except (click.ClickException, click.Abort, click.exceptions.Exit):
-        raise  # click's own: usage errors and --help
+    except (click.Abort, click.exceptions.Exit):
+        raise  # click's own: --help
+    except click.ClickException as error:
+        _raise_for_people(error)
     except KeyboardInterrupt:
         _end("interrupted; run the same command again to go on", _INTERRUPTED)
     except BrokenPipeError:
@@ -58,6 +60,17 @@ def _raise_for_developers() -> None:
         raise
 
 
-def _end(sentence: str, code: int) -> None:
-    click.echo(sentence, err=True)
+def _end(sentence: str, code: int) -> NoReturn:
+    from specsearch.cli.screen import say
+
+    say(sentence, "error")
     sys.exit(code)
+
+
+def _raise_for_people(error: click.ClickException) -> NoReturn:
+    """Click shows usage with an error; a log gets the sentence alone."""
+    from specsearch.cli.screen import says_json
+
+    if not says_json():
+        raise error
+    _end(error.format_message(), error.exit_code)

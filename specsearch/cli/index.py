@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from specsearch.cli.index_trial import show_trial
 from specsearch.cli.settings import ModelAt, StoreAt, model_options, store_option
 from specsearch.errors import InputFileError
 
@@ -44,6 +45,9 @@ if TYPE_CHECKING:
     metavar="ADDRESS",
     help='The Ray cluster, as "auto" or "ray://HEAD:10001".  [default: RAY_ADDRESS, else one started here]',
 )
+@click.option(
+    "--dry-run", "is_trial", is_flag=True, help="Only read: say what would be indexed and what skipped."
+)
 @store_option
 @model_options
 def index(
@@ -53,6 +57,7 @@ def index(
     report_path: Path | None,
     engine: Literal["here", "ray"],
     ray_address: str | None,
+    is_trial: bool,
     store: StoreAt,
     model_path: Path | None,
     key_map_path: Path | None,
@@ -70,6 +75,9 @@ def index(
         format_of(report_path)  # a wrong ending should not wait for the end of an hour's work
     if ray_address is not None and engine != "ray":
         raise click.UsageError("--ray-address needs --engine ray.")
+    if is_trial:
+        show_trial(files)
+        return
     embedder = ModelAt(model_path, key_map_path).load()
     summary = index_into(library, files, store, embedder, duplicates, _engine(engine, ray_address))
     show_summary(summary)
@@ -92,8 +100,8 @@ def index_into(
     """Index with a bar on the screen; on this machine unless told otherwise."""
     from ingest.engines import here
     from ingest.index import index_files
-    from specsearch.cli.progress import IngestBar
-    from specsearch.cli.screen import progress_bar
+    from specsearch.cli.progress import IngestBar, IngestLines
+    from specsearch.cli.screen import progress_bar, says_json
 
     work = store.work_folder(library)
     with store.open() as opened, progress_bar() as bar:
@@ -104,7 +112,7 @@ def index_into(
             embedder,
             work,
             duplicates=duplicates,
-            progress=IngestBar(bar),
+            progress=IngestLines() if says_json() else IngestBar(bar),
             make_engine=make_engine or here,
         )
 

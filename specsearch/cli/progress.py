@@ -1,12 +1,14 @@
-"""An ingest as a bar on the screen."""
+"""An ingest as a bar on the screen, or as lines for a log."""
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 from rich.progress import Progress as Bar
 
 from ingest.index import Progress
+from specsearch.cli.screen import say
 
 
 class IngestBar(Progress):
@@ -33,3 +35,28 @@ class IngestBar(Progress):
 
     def optimizing(self) -> None:
         self._bar.update(self._task, description="building the search index")
+
+
+class IngestLines(Progress):
+    """Says where an ingest is, a line for each file and for each window that was acknowledged."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._n_before = self._n_done = self._n_rows = 0
+
+    def reading(self, path: Path) -> None:
+        say("reading", file=path.name)
+
+    def planned(self, n_rows: int, n_done: int) -> None:
+        self._began = time.monotonic()
+        self._n_before = self._n_done = n_done
+        self._n_rows = n_rows
+        say("indexing", n_rows=n_rows, n_done=n_done)
+
+    def indexed(self, n_rows: int) -> None:
+        self._n_done += n_rows
+        rate = (self._n_done - self._n_before) / max(1e-9, time.monotonic() - self._began)
+        say("indexed", n_rows=self._n_rows, n_done=self._n_done, spectra_per_s=round(rate, 1))
+
+    def optimizing(self) -> None:
+        say("building the search index")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
 import sys
+from datetime import UTC, datetime
 from typing import TextIO
 
 import click
@@ -11,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.progress import TimeElapsedColumn as Elapsed
 from rich.progress import TimeRemainingColumn as Remaining
 
+LOG_ENV = "SPECSEARCH_LOG"
 _PLAIN_WIDTH = 140  # of tables that go into a file or a pipe
 
 
@@ -20,8 +24,17 @@ def screen(file: TextIO | None = None) -> Console:
     return Console(file=file, width=width, markup=False, emoji=False, highlight=False)
 
 
-def say(sentence: str) -> None:
-    """One line on stderr."""
+def says_json() -> bool:
+    """Whether lines on stderr are for a program that collects logs."""
+    return os.environ.get(LOG_ENV) == "json"
+
+
+def say(sentence: str, level: str = "info", **values: object) -> None:
+    """One line on stderr: the sentence, or a JSON object with it, the time, and what belongs to it."""
+    if says_json():
+        time = datetime.now(UTC).isoformat(timespec="milliseconds")
+        record = {"time": time, "level": level, "message": sentence, **values}
+        sentence = json.dumps(record, ensure_ascii=False)
     click.echo(sentence, err=True)
 
 

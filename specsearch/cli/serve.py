@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 import os
 import signal
 import socket
@@ -95,6 +96,7 @@ def serve(
         app = make_app(served, access, hosts, Limits(rate, waiting))
         libraries = f"{len(served.collections)} libraries and {len(served.banks)} banks"
         say(f"Serving {libraries} at http://{host}:{port}/ (end with Ctrl-C).")
+        _log_requests()
         config = uvicorn.Config(
             app,
             log_level="warning",
@@ -127,6 +129,20 @@ def _key(key_file: Path | None, host: str) -> str | None:
     if len(key) < LEAST_KEY_LENGTH:
         raise click.UsageError(f"A key needs at least {LEAST_KEY_LENGTH} characters.")
     return key
+
+
+def _log_requests() -> None:
+    """A line a request, where lines are for a program; people have the metrics."""
+    from specsearch.cli.screen import say, says_json
+
+    class Lines(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            say(record.getMessage(), record.levelname.lower())
+
+    if says_json():
+        logger = logging.getLogger("specsearch.web")
+        logger.addHandler(Lines())
+        logger.setLevel(logging.INFO)
 
 
 def _bound(host: str, port: int) -> socket.socket:

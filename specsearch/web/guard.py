@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Mapping
 from urllib.parse import quote
@@ -17,6 +18,7 @@ from specsearch.web.access import Access
 from specsearch.web.metrics import Metrics
 from specsearch.web.problems import problem_response
 
+_LOG = logging.getLogger(__name__)
 MOST_BYTES = 32 * 2**20
 _MOST_SECONDS_PER_CHUNK = 20.0
 _OPEN = ("/health", "/ready", "/login", "/static/")
@@ -77,7 +79,10 @@ class Guard:
                 await refusal(scope, receive, answered)
         finally:
             route = getattr(scope.get("route"), "path", "other")
-            self._metrics.count(route, status, time.perf_counter() - began)
+            duration_s = time.perf_counter() - began
+            self._metrics.count(route, status, duration_s)
+            # The pattern, not the address: a link holds the spectrum, and a header the key.
+            _LOG.info("%s %s: %d in %.1f ms", scope["method"], route, status, duration_s * 1000)
 
     def _refusal(self, request: Request) -> Response | None:
         length = request.headers.get("content-length", "0")

@@ -1,0 +1,74 @@
+"""Lines for a program that collects logs, and a trial that writes nothing."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from cli_runner import Commands, small_model
+from samples import BROKEN_MGF, mgf, spectra
+
+SECRET = "a secret that must stay one"
+
+
+@pytest.fixture
+def commands(tmp_path: Path) -> Commands:
+    made = Commands(tmp_path, small_model(tmp_path / "model.safetensors"))
+    made.env |= {
+        "SPECSEARCH_LOG": "json",
+        "SPECSEARCH_QDRANT_API_KEY": SECRET,
+        "SPECSEARCH_SERVE_KEY": SECRET,
+    }
+    return made
+
+
+def lines(text: str) -> list[dict[str, object]]:
+    found = [json.loads(line) for line in text.splitlines()]
+    for line in found:
+        datetime.fromisoformat(str(line["time"]))
+        assert {"level", "message"} <= set(line)
+    return found
+
+
+def test_an_ingest_is_told_in_lines(commands: Commands, tmp_path: Path) -> None:
+    (tmp_path / "a.mgf").write_text(mgf(spectra(30)))
+    told = commands.run("index", tmp_path / "a.mgf", "--library", "lib").stderr
+    (done,) = (line for line in lines(told) if line["message"] == "indexed")
+    assert (done["n_done"], done["n_rows"]) == (30, 30)
+    assert float(str(done["spectra_per_s"])) > 0
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("search", "nowhere.mgf"), 1),
+        (("search",), 2),
+        (("serve", "--host", "0.0.0.0", "--key-file", "k"), 2),
+    ],
+)
+def test_an_error_is_one_line_and_its_exit_code(
+    commands: Commands, words: tuple[str, ...], code: int
+) -> None:
+    result = commands.run(*words, code=code)
+    (line,) = lines(result.stderr)
+    assert line["level"] == "error"
+    assert SECRET not in result.output
+
+
+def test_a_trial_counts_as_the_run_does_and_writes_nothing(commands: Commands, tmp_path: Path) -> None:
+    del commands.env["SPECSEARCH_LOG"]
+    file = tmp_path / "broken.mgf"
+    file.write_text(BROKEN_MGF)
+    tried = commands.run("index", file, "--library", "lib", "--dry-run")
+    assert not commands.store.exists()
+    commands.run("index", file, "--library", "lib", "--report", tmp_path / "skipped.jsonl")
+    skipped = [json.loads(line) for line in (tmp_path / "skipped.jsonl").read_text().splitlines()]
+    row = next(line for line in tried.stdout.splitlines() if "broken.mgf" in line).split()
+    listed = commands.run("libraries").stdout
+    assert int(row[-1]) == len(skipped)
+    assert f" {row[-2]} " in next(line for line in listed.splitlines() if "lib" in line.split())
+    assert {line["reason"] for line in skipped} <= {
+        line.partition(" x ")[2].rstrip(".") for line in tried.stderr.splitlines()
+    }
