@@ -1,0 +1,171 @@
+"""Waiting for the engine: in order, together, and not for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from specsearch.web.desk import Batches, Lane, Overloaded
+
+
+@contextmanager
+def lane(n_places: int = 100) -> Iterator[Lane]:
+    made = Lane("test", n_places)
+    yield made
+    made.close()
+
+
+def run(work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+    return asyncio.run(asyncio.wait_for(work(), 20))
+
+
+def test_calls_run_one_by_one_in_their_order() -> None:
+    order: list[int] = []
+
+    def call(number: int) -> int:
+        order.append(number)
+        time.sleep(0.001)
+        order.append(number)
+        return number
+
+    with lane() as made:
+
+        async def work() -> list[int]:
+            return await asyncio.gather(*(made.run(lambda n=n: call(n)) for n in range(20)))
+
+        assert run(work) == list(range(20))
+    assert order == [number for number in range(20) for _ in range(2)]
+    assert made.n_waiting == 0
+
+
+def test_a_full_lane_refuses_and_begins_nothing() -> None:
+    gate, begun = threading.Event(), []
+
+    with lane(2) as made:
+
+        async def work() -> int:
+            waiting = [asyncio.create_task(made.run(gate.wait)) for _ in range(2)]
+            await asyncio.sleep(0)
+            with pytest.raises(Overloaded):
+                await made.run(lambda: begun.append(1))
+            gate.set()
+            await asyncio.gather(*waiting)
+            return await made.run(lambda: 7)
+
+        assert run(work) == 7
+    assert not begun
+
+
+def test_a_client_that_hangs_up_keeps_its_place_until_the_work_ends() -> None:
+    gate = threading.Event()
+
+    with lane(1) as made:
+
+        async def work() -> int:
+            gone = asyncio.create_task(made.run(gate.wait))
+            await asyncio.sleep(0.02)
+            gone.cancel()
+            await asyncio.sleep(0)
+            assert made.n_waiting == 1
+            with pytest.raises(Overloaded):
+                await made.run(lambda: 1)
+            gate.set()
+            while made.n_waiting:
+                await asyncio.sleep(0.001)
+            return await made.run(lambda: 2)
+
+        assert run(work) == 2
+
+
+def test_questions_that_wait_are_answered_together_and_by_their_key() -> None:
+    gate, asked = threading.Event(), []
+
+    def answer(key: str, questions: Sequence[int]) -> list[str]:
+        gate.wait()
+        asked.append((key, list(questions)))
+        return [f"{key}{question}" for question in questions]
+
+    with lane() as made:
+        batches = Batches(made, answer, n_places=100, most=4)
+
+        async def work() -> list[str]:
+            first = asyncio.create_task(batches.ask("a", 0))
+            await asyncio.sleep(0.02)  # it is under way, the others have to wait
+            others = [asyncio.create_task(batches.ask("ab"[n % 2], n)) for n in range(1, 13)]
+            await asyncio.sleep(0.02)
+            gate.set()
+            return [await one for one in (first, *others)]
+
+        assert run(work) == ["a0", *("ab"[n % 2] + str(n) for n in range(1, 13))]
+    assert asked[0] == ("a", [0])
+    assert all(len(questions) <= 4 for _, questions in asked)
+    assert len(asked) == 5  # six of each key, at most four together
+
+
+def test_who_hung_up_is_not_asked_for() -> None:
+    gate, asked = threading.Event(), []
+
+    def answer(key: str, questions: Sequence[int]) -> list[int]:
+        gate.wait()
+        asked.extend(questions)
+        return list(questions)
+
+    with lane() as made:
+        batches = Batches(made, answer, n_places=100)
+
+        async def work() -> int:
+            first = asyncio.create_task(batches.ask("a", 0))
+            await asyncio.sleep(0.02)
+            gone, stays = (asyncio.create_task(batches.ask("a", n)) for n in (1, 2))
+            await asyncio.sleep(0)
+            gone.cancel()
+            gate.set()
+            await first
+            return await stays
+
+        assert run(work) == 2
+    assert asked == [0, 2]
+
+
+def test_an_error_reaches_all_who_asked_and_the_next_is_answered() -> None:
+    def answer(key: str, questions: Sequence[int]) -> list[int]:
+        if key == "bad":
+            raise ValueError("broken")
+        return list(questions)
+
+    with lane() as made:
+        batches = Batches(made, answer, n_places=100)
+
+        async def work() -> list[object]:
+            asked = [batches.ask("bad", 1), batches.ask("bad", 2), batches.ask("good", 3)]
+            return await asyncio.gather(*asked, return_exceptions=True)
+
+        first, second, third = run(work)
+    assert isinstance(first, ValueError)
+    assert isinstance(second, ValueError)
+    assert third == 3
+
+
+def test_too_many_questions_are_refused() -> None:
+    gate = threading.Event()
+
+    with lane() as made:
+        batches = Batches(made, lambda key, questions: (gate.wait(), list(questions))[1], n_places=2)
+
+        async def work() -> list[int]:
+            first = asyncio.create_task(batches.ask("a", 0))
+            await asyncio.sleep(0.02)
+            waiting = [asyncio.create_task(batches.ask("a", n)) for n in (1, 2)]
+            await asyncio.sleep(0)
+            with pytest.raises(Overloaded):
+                await batches.ask("a", 3)
+            gate.set()
+            return [await one for one in (first, *waiting)]
+
+        assert run(work) == [0, 1, 2]
