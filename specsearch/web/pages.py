@@ -15,7 +15,7 @@ from fastapi.templating import Jinja2Templates
 from pydantic import Field
 from starlette.exceptions import HTTPException
 
-from specsearch.errors import InputFileError, ParseError
+from specsearch.errors import InputFileError, ParseError, Skipped
 from specsearch.report.family_page import family_content
 from specsearch.report.receipt import RECEIPT, STYLE
 from specsearch.report.rows import Row
@@ -158,17 +158,18 @@ async def read(
         return RedirectResponse(_address(request, "hits", id=spectrum_id.strip()), 303)
     if peaks.strip():
         charge = {"positive": 1, "negative": -1}.get(ion_mode)
-        spectra, skipped, is_complete = [parse_pasted(peaks, _number(precursor_mz), adduct, charge)], [], True
+        spectra = [parse_pasted(peaks, _number(precursor_mz), adduct, charge)]
+        shown, skipped, is_complete = "", list[Skipped](), True
     elif file is not None and file.filename:
         content, name = await file.read(), file.filename
         found = await work.later(lambda: read_sent(content, name, MOST_PEAKS))
-        spectra, skipped, is_complete = found.spectra, found.skipped, found.is_complete
+        shown, spectra = found.name, found.spectra
+        skipped, is_complete = found.skipped, found.is_complete
     else:
         raise InputFileError("Nothing was sent.", "Choose a file, paste peaks, or name a spectrum.")
     views = [query_view(spectrum) for spectrum in spectra]
     if len(views) == 1 and not skipped:
         return RedirectResponse(_address(request, "hits", s=views[0]["link"]), 303)
-    shown = file.filename if file is not None else ""
     return _page(request, "spectra.html", file=shown, spectra=views, skipped=skipped, is_complete=is_complete)
 
 

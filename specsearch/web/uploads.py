@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import time
+import zlib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,6 +17,8 @@ from specsearch.spectra.spectrum import Spectrum
 MOST_SPECTRA = 1000
 _MOST_SKIPPED = 100
 _MOST_SECONDS = 10.0
+_MOST_UNPACKED = 64 * 2**20
+_GZIP_MAGIC = b"\x1f\x8b"
 _NAME = "upload"
 
 
@@ -23,12 +28,15 @@ class SentFile:
 
     Parameters
     ----------
+    name : str
+        As the client calls it, fit to be shown.
     spectra : list of Spectrum
     skipped : list of Skipped
     is_complete : bool
         False where there is more in it than is read at once.
     """
 
+    name: str = ""
     spectra: list[Spectrum] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     is_complete: bool = True
@@ -53,14 +61,38 @@ def read_sent(content: bytes, name: str, most_peaks: int) -> SentFile:
     shown = "".join(c for c in name if c.isprintable())[-100:] or "the file"
     with TemporaryDirectory(prefix="specsearch-") as folder:
         path = Path(folder) / _NAME
-        path.write_bytes(content)
         try:
+            path.write_bytes(_unpacked(content))
             found = _read(path, most_peaks)
         except InputFileError as error:
             message = error.message.replace(str(path), shown)
             raise InputFileError(message, error.next_step) from None
+    found.name = shown
     found.skipped = [replace(one, source=shown) for one in found.skipped]
     return found
+
+
+def _unpacked(content: bytes) -> bytes:
+    """The content, gunzipped if it is packed.
+
+    Raises
+    ------
+    InputFileError
+        If there is too much in it, or it breaks off.
+    """
+    if not content.startswith(_GZIP_MAGIC):
+        return content
+    try:
+        with gzip.open(io.BytesIO(content)) as stream:
+            unpacked = stream.read(_MOST_UNPACKED + 1)
+    except (EOFError, OSError, zlib.error) as error:
+        raise InputFileError(f"The packed file cannot be read: {error}.", "Send it again.") from None
+    if len(unpacked) > _MOST_UNPACKED:
+        raise InputFileError(
+            f"There is more than {_MOST_UNPACKED >> 20} MiB in it when unpacked.",
+            "Send a part of it, or use the command line.",
+        )
+    return unpacked
 
 
 def _read(path: Path, most_peaks: int) -> SentFile:

@@ -1,0 +1,161 @@
+"""Files that nobody should trust: a clear word, nothing left behind, and the server goes on."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from fastapi.testclient import TestClient
+from samples import mgf
+from web_material import HOSTILE, records, small_app, small_server
+
+from specsearch.web import uploads
+from specsearch.web.records import MOST_PEAKS
+
+LAUGHS = '<!DOCTYPE mzML [<!ENTITY a "ha">' + "".join(
+    f'<!ENTITY {new} "{"&" + old + ";" * 1}{("&" + old + ";") * 9}">'
+    for old, new in zip("abcdefghi", "bcdefghij", strict=True)
+)
+ENTITY = '<!DOCTYPE mzML [<!ENTITY a SYSTEM "file:///etc/passwd">]><mzML>&a;</mzML>'
+
+
+def one_record(peaks: str, **fields: str) -> bytes:
+    lines = "".join(f"{name}={value}\n" for name, value in fields.items())
+    return f"BEGIN IONS\nPEPMASS=300\n{lines}{peaks}END IONS\n".encode()
+
+
+def parquet() -> bytes:
+    stream = io.BytesIO()
+    pq.write_table(pa.table({"a": [1, 2, 3]}), stream)
+    return stream.getvalue()
+
+
+GOOD = mgf(records()[:3]).encode()
+REFUSED = {
+    "empty": b"",
+    "blank": b" \n\n",
+    "binary": np.random.default_rng(0).bytes(5000),
+    "zip": b"PK\x03\x04" + b"0" * 100,
+    "cut gzip": gzip.compress(GOOD * 50)[:60],
+    "no spectra": b"name,value\n1,2\n",
+    "foreign parquet": parquet(),
+    "cut parquet": parquet()[:-40],
+    "html": b"<html><script>alert(1)</script></html>",
+    "a pickle": b"\x80\x04\x95\x1e\x00\x00\x00\x00\x00\x00\x00\x8c\x05posix\x94\x8c\x06system\x94\x93\x94.",
+}
+MENDED = {
+    "NaN": one_record("100 nan\n"),
+    "infinite": one_record("inf 5\n"),
+    "negative": one_record("-100 5\n"),
+    "no peaks": one_record(""),
+    "words": one_record("abc def\n"),
+    "too many peaks": one_record("100 1\n" * (MOST_PEAKS + 1)),
+    "a million peaks": one_record("100.5 1\n" * 1_000_000),
+}
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    with small_server(tmp_path_factory.mktemp("web")) as served, TestClient(small_app(served)) as made:
+        yield made
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where temporary folders are made, and must be gone from."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_is_no_spectra_is_refused_in_words(client: TestClient, temporary: Path, what: str) -> None:
+    for path in ("/v1/read", "/read"):
+        found = client.post(
+            path, files={"file": ("some.mgf", REFUSED[what])}, headers={"accept": "text/html"}
+        )
+        assert found.status_code == 422, found.text
+        assert ("some.mgf" in found.text) == (what != "cut gzip")
+        assert str(temporary) not in found.text
+        assert "Traceback" not in found.text
+    assert not list(temporary.iterdir())
+    assert client.get("/ready").status_code == 200
+
+
+@pytest.mark.parametrize("what", MENDED)
+def test_a_bad_record_is_left_out_with_its_reason(client: TestClient, temporary: Path, what: str) -> None:
+    found = client.post("/v1/read", files={"file": ("some.mgf", MENDED[what] + GOOD)})
+    assert found.status_code == 200, found.text
+    assert len(found.json()["spectra"]) == 3
+    (skipped,) = found.json()["skipped"]
+    assert skipped["reason"]
+    assert skipped["source"] == "some.mgf"
+    assert not list(temporary.iterdir())
+
+
+@pytest.mark.parametrize("text", [LAUGHS + "]><mzML>&j;</mzML>", ENTITY])
+def test_entities_are_not_expanded(client: TestClient, temporary: Path, text: str) -> None:
+    found = client.post("/v1/read", files={"file": ("some.mzML", text.encode())})
+    assert found.status_code in (200, 422)
+    assert "root:" not in found.text
+    assert len(found.content) < 10_000
+    if found.status_code == 200:
+        assert found.json()["spectra"] == []
+
+
+def test_a_gzip_bomb_is_stopped(client: TestClient, temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two hundred megabytes of one record's peaks in two hundred kilobytes."""
+    bomb = gzip.compress(b"BEGIN IONS\nPEPMASS=300\n" + b"100.5 1\n" * 25_000_000)
+    assert len(bomb) < 2_000_000
+    found = client.post("/v1/read", files={"file": ("some.mgf.gz", bomb)})
+    assert found.status_code == 422
+    assert "MiB" in found.json()["detail"]
+    assert not list(temporary.iterdir())
+
+
+def test_a_file_without_end_is_read_so_far(
+    client: TestClient, temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads, "MOST_SPECTRA", 10)
+    found = client.post("/v1/read", files={"file": ("some.mgf", GOOD * 20)}).json()
+    assert (len(found["spectra"]), found["is_complete"]) == (10, False)
+    monkeypatch.setattr(uploads, "_MOST_SECONDS", 0.0)
+    found = client.post("/v1/read", files={"file": ("some.mgf", GOOD * 20)}).json()
+    assert (len(found["spectra"]), found["is_complete"]) == (1, False)
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "a\x00b.mgf", "\u202egfm.exe", "x" * 5000, HOSTILE, ""])
+def test_a_name_is_only_shown(client: TestClient, temporary: Path, name: str) -> None:
+    before = sorted(Path(__file__).parents[1].rglob("passwd*"))
+    found = client.post("/read", files={"file": (name, GOOD)}, headers={"accept": "text/html"})
+    assert found.status_code in (200, 400, 422)
+    assert HOSTILE not in found.text
+    assert "\u202e" not in found.text
+    assert sorted(Path(__file__).parents[1].rglob("passwd*")) == before
+    assert not list(temporary.iterdir())
+
+
+def test_pasted_peaks_say_which_line_is_wrong(client: TestClient) -> None:
+    sent = {"peaks": "100.1 5\nabc\n", "precursor_mz": "200"}
+    found = client.post("/read", data=sent, headers={"accept": "text/html"})
+    assert found.status_code == 422
+    assert "line 2" in found.text
+    assert client.post("/read", data={"peaks": "100 5", "precursor_mz": "x"}).status_code == 422
+    assert client.post("/read").status_code == 422
+    assert client.post("/read", data={"peaks": "100.1\t5\n110,2;7"}).status_code == 200
+
+
+@pytest.mark.parametrize("link", ["", "x", "e30", "AAAA" * 3000, "eNqrVspVslKINjSIBQAP7QLq", "ü"])
+def test_a_broken_link_is_told(client: TestClient, link: str) -> None:
+    for page in ("search", "identify", "family"):
+        found = client.get(f"/{page}", params={"s": link})
+        assert found.status_code == 422
+        assert found.json()["next_step"]
