@@ -56,7 +56,8 @@ def write_family_page(
             f"<header><h1>{escape(title)}</h1><p>{len(rows):,} spectra, {len(content['edges']):,} edges. "
             "Choose a spectrum or an edge; the arrow keys walk the list.</p></header>"
             '<main class="family"><svg id="network" role="group" aria-label="network of spectra"></svg>'
-            '<section id="detail" aria-live="polite" tabindex="0" aria-label="details"></section><section id="members"></section></main>'
+            '<section id="detail" aria-live="polite" tabindex="0" aria-label="details"></section>'
+            '<section id="members"></section></main>'
             f'<script type="application/json" id="data">{data}</script>'
             f"<script>{(own / 'family_page.js').read_text('utf-8')}</script></html>\n"
         )

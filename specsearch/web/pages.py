@@ -21,6 +21,7 @@ from specsearch.spectra.spectrum import Spectrum
 from specsearch.web.access import COOKIE, Access
 from specsearch.web.api import At
 from specsearch.web.downloads import download_hits, download_network, download_shortlist
+from specsearch.web.guard import MOST_BYTES
 from specsearch.web.links import parse_link
 from specsearch.web.problems import Problem
 from specsearch.web.records import MOST_PEAKS, FamilyIn, Given, IdentifyIn, SearchIn, Text, Texts, Window
@@ -241,7 +242,7 @@ def problem_page(request: Request, problem: Problem) -> Response:
 def _page(request: Request, template: str, status: int = 200, **values: Any) -> Response:
     work: Work = request.app.state.work
     access: Access = request.app.state.access
-    values |= {"served": work.served, "is_let_in": access.allows(request)}
+    values |= {"served": work.served, "is_let_in": access.allows(request), "most_bytes": MOST_BYTES}
     return templates.TemplateResponse(request, template, values, status)
 
 
