@@ -13,6 +13,7 @@ from pathlib import Path
 import uvicorn
 from bank_material import MOLECULES, build, small_encoder, write_smi
 from fastapi import FastAPI
+from rdkit import Chem
 from samples import spectra
 
 from specsearch.encoder.embedder import Embedder
@@ -39,7 +40,11 @@ CAFFEINE = Spectrum.checked(
     precursor_mz=195.0877,
     charge=1,
     adduct="[M+H]+",
-    metadata={"compound_name": "Caffeine", "smiles": MOLECULES["caffeine"]},
+    metadata={
+        "compound_name": "Caffeine",
+        "smiles": MOLECULES["caffeine"],
+        "inchikey": "RYYVLZVUVIJVGH-UHFFFAOYSA-N",
+    },
 )
 
 
@@ -49,7 +54,8 @@ def records() -> list[Spectrum]:
     made = []
     for i, one in enumerate(spectra(60, seed=1)):
         name, smiles = structures[i % len(structures)]
-        known = {"compound_name": HOSTILE if i == 3 else name, "smiles": smiles}
+        key = Chem.MolToInchiKey(Chem.MolFromSmiles(smiles))
+        known = {"compound_name": HOSTILE if i == 3 else name, "smiles": smiles, "inchikey": key}
         made.append(replace(one, accession=f"S{i}", metadata={**one.metadata, **known}))
     return [*made, CAFFEINE]
 

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from specsearch.web.access import Access
 from specsearch.web.metrics import Metrics
-from specsearch.web.problems import problem_response
+from specsearch.web.problems import Page, problem_response
 
 _LOG = logging.getLogger(__name__)
 MOST_BYTES = 32 * 2**20
@@ -48,10 +48,13 @@ class Guard:
     app : ASGIApp
     access : Access
     metrics : Metrics
+    page : callable
+        A problem as a page, for browsers.
     """
 
-    def __init__(self, app: ASGIApp, access: Access, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, access: Access, metrics: Metrics, page: Page) -> None:
         self._app = app
+        self._page = page
         self._access = access
         self._metrics = metrics
 
@@ -87,25 +90,26 @@ class Guard:
     def _refusal(self, request: Request) -> Response | None:
         length = request.headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > MOST_BYTES:
-            return problem_response(
-                413, "This is too large.", f"Send at most {MOST_BYTES >> 20} MiB at once."
-            )
+            step = f"Send at most {MOST_BYTES >> 20} MiB at once."
+            return problem_response(request, self._page, 413, "This is too large.", step)
         if request.method != "GET" and request.headers.get("sec-fetch-site") == "cross-site":
-            return problem_response(403, "Another site sent this.", "Use the page of this server.")
+            step = "Use the page of this server."
+            return problem_response(request, self._page, 403, "Another site sent this.", step)
         if request.url.path.startswith(_OPEN):
             return None
         if self._access.is_too_fast(request):
             step = f"Ask at most {self._access.rate}."
-            return problem_response(429, "Too many requests.", step, **{"Retry-After": "1"})
-        return None if self._access.allows(request) else _key_wanted(request)
+            return problem_response(
+                request, self._page, 429, "Too many requests.", step, **{"Retry-After": "1"}
+            )
+        return None if self._access.allows(request) else self._key_wanted(request)
 
-
-def _key_wanted(request: Request) -> Response:
-    if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
-        wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-        return RedirectResponse(f"/login?next={quote(wanted)}", 303)
-    step = "Send it as 'Authorization: Bearer KEY'."
-    return problem_response(401, "This server needs its key.", step, **{"WWW-Authenticate": "Bearer"})
+    def _key_wanted(self, request: Request) -> Response:
+        if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
+            wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+            return RedirectResponse(f"/login?next={quote(wanted)}", 303)
+        step, asked = "Send it as 'Authorization: Bearer KEY'.", {"WWW-Authenticate": "Bearer"}
+        return problem_response(request, self._page, 401, "This server needs its key.", step, **asked)
 
 
 def _bounded(receive: Receive) -> Receive:

@@ -28,6 +28,7 @@ from specsearch.store.schema import Key
 from specsearch.web.access import COOKIE, Access
 from specsearch.web.api import At
 from specsearch.web.downloads import download_hits, download_network, download_shortlist
+from specsearch.web.guard import MOST_BYTES
 from specsearch.web.links import parse_link
 from specsearch.web.map_view import MAP_COLUMNS, map_view
 from specsearch.web.problems import Problem
@@ -282,7 +283,7 @@ def problem_page(request: Request, problem: Problem) -> Response:
 def _page(request: Request, template: str, status: int = 200, **values: Any) -> Response:
     work: Work = request.app.state.work
     access: Access = request.app.state.access
-    values |= {"served": work.served, "is_let_in": access.allows(request)}
+    values |= {"served": work.served, "is_let_in": access.allows(request), "most_bytes": MOST_BYTES}
     return templates.TemplateResponse(request, template, values, status)
 
 

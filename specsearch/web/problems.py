@@ -36,22 +36,23 @@ class Problem(BaseModel):
     next_step: str = ""
 
 
-def problem_response(status: int, detail: str, next_step: str = "", **headers: str) -> JSONResponse:
-    """Problem details as a response."""
+def problem_response(
+    request: Request, page: Page, status: int, detail: str, next_step: str = "", **headers: str
+) -> Response:
+    """Problem details as a response, or as `page` for a browser."""
     found = Problem(status=status, title=HTTPStatus(status).phrase, detail=detail, next_step=next_step)
-    return JSONResponse(found.model_dump(), status, headers, media_type="application/problem+json")
+    if request.url.path.startswith("/v1/") or "text/html" not in request.headers.get("accept", ""):
+        return JSONResponse(found.model_dump(), status, headers, media_type="application/problem+json")
+    response = page(request, found)
+    response.headers.update(headers)
+    return response
 
 
 def add_problems(app: FastAPI, page: Page) -> None:
     """Turn every error into problem details, or into `page` for a browser."""
 
     def answer(request: Request, status: int, detail: str, next_step: str, **headers: str) -> Response:
-        if request.url.path.startswith("/v1/") or "text/html" not in request.headers.get("accept", ""):
-            return problem_response(status, detail, next_step, **headers)
-        found = Problem(status=status, title=HTTPStatus(status).phrase, detail=detail, next_step=next_step)
-        response = page(request, found)
-        response.headers.update(headers)
-        return response
+        return problem_response(request, page, status, detail, next_step, **headers)
 
     @app.exception_handler(Overloaded)
     @app.exception_handler(TimeoutError)

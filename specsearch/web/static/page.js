@@ -13,7 +13,14 @@ const drop = document.querySelector(".drop");
 if (drop) {
   const input = drop.querySelector("input"), name = drop.querySelector("[data-file-name]");
   const chosen = () => { if (input.files.length) name.textContent = input.files[0].name; };
-  const send = () => { chosen(); input.form.requestSubmit(); };
+  const fault = drop.parentElement.querySelector("[data-file-fault]"), most = Number(input.dataset.mostBytes);
+  const send = () => {
+    chosen();
+    // The server would hang up in the middle of it, and the browser would not say why.
+    const isTooLarge = input.files.length && input.files[0].size > most;
+    fault.textContent = isTooLarge ? `This file is too large: at most ${most / 2 ** 20} MiB at once. For all of it, use the command line.` : "";
+    if (!isTooLarge) input.form.requestSubmit();
+  };
   input.addEventListener("change", send);
   drop.parentElement.querySelector("[data-without-script]").hidden = true;
   // Anywhere on the page, so that a near miss does not open the file instead.
