@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 
-from ingest.ledger import Ledger
+from ingest.ledger import LIST_PARTS, Ledger
 from specsearch.errors import StoreDamaged, StoreError
 from specsearch.spectra.writers.atomic import replacing
 
@@ -33,24 +34,38 @@ def copy_ledger(source: Path, target: Path) -> None:
         ) from error
 
 
-def place_ledger(path: Path, pieces: Iterable[bytes] | None) -> None:
-    """Put a ledger where a library's ledger belongs, instead of what is there; None leaves none there.
-
-    An old one would speak of another library of that name.
+def receive_ledger(pieces: Iterable[bytes], target: Path) -> None:
+    """Write down a ledger that came from elsewhere, and look whether it is one.
 
     Raises
     ------
     StoreDamaged
-        If the pieces are no ledger.
+        Unless it is sound and has our tables and nothing else: no triggers, no views.
     """
-    remove_ledger(path)
-    if pieces is None:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary:
-        with temporary.open("wb") as file:
-            file.writelines(pieces)
-        _require_ledger(temporary)
+    with target.open("wb") as file:
+        file.writelines(pieces)
+    with Ledger(Path(":memory:")) as empty:
+        ours = empty.parts()
+    try:
+        with closing(_reading(target)) as db:
+            found = set(db.execute(LIST_PARTS).fetchall())
+            is_sound = found <= ours and db.execute("PRAGMA quick_check").fetchall() == [("ok",)]
+    except (sqlite3.Error, UnicodeDecodeError) as error:
+        raise StoreDamaged(f"The ledger in the archive cannot be read: {error}.") from error
+    if not is_sound:
+        raise StoreDamaged("The ledger in the archive is damaged, or is something else.")
+
+
+def place_ledger(source: Path | None, target: Path) -> None:
+    """Put a ledger where a library's ledger belongs, instead of what is there; None leaves none there.
+
+    An old one would speak of another library of that name.
+    """
+    remove_ledger(target)
+    if source is not None:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(target) as temporary:
+            shutil.copyfile(source, temporary)
 
 
 def remove_ledger(path: Path) -> None:
@@ -61,17 +76,3 @@ def remove_ledger(path: Path) -> None:
 
 def _reading(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
-
-
-def _require_ledger(path: Path) -> None:
-    """Raise unless a file is a sound ledger with our tables and nothing else: no triggers, no views."""
-    with Ledger(Path(":memory:")) as empty:
-        ours = empty.shape()
-    try:
-        with closing(_reading(path)) as db:
-            found = set(db.execute("SELECT type, name, sql FROM sqlite_master").fetchall())
-            is_sound = found == ours and db.execute("PRAGMA quick_check").fetchall() == [("ok",)]
-    except (sqlite3.Error, UnicodeDecodeError) as error:
-        raise StoreDamaged(f"The ledger in the archive cannot be read: {error}.") from error
-    if not is_sound:
-        raise StoreDamaged("The ledger in the archive is damaged, or is something else.")

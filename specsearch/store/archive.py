@@ -258,5 +258,3 @@ def _require_whole(path: Path) -> None:
                 "else.",
                 _NEXT_STEP,
             )
-
-

@@ -114,5 +114,3 @@ def _whole(value: Any) -> int:
     if type(value) is not int or value < 0:
         raise ValueError(value)
     return value
-
-

@@ -109,9 +109,7 @@ class ServerStore:
                 "Wait for it, or choose another name.",
             )
         with server_call(f"name the library {name!r}"):
-            self._client.update_collection(
-                name, metadata={_METADATA_KEY: made.to_dict(), _MAKING_KEY: None}
-            )
+            self._client.update_collection(name, metadata={_METADATA_KEY: made.to_dict(), _MAKING_KEY: None})
 
     def _create(self, name: str, made: Contract, metadata: dict[str, Any]) -> ServerCollection:
         require_library_name(name)

@@ -135,9 +135,7 @@ class Store(Protocol):
         """
         ...
 
-    def making(
-        self, name: str, contract: Contract, n_bytes: int = 0
-    ) -> AbstractContextManager[Collection]:
+    def making(self, name: str, contract: Contract, n_bytes: int = 0) -> AbstractContextManager[Collection]:
         """A library that is there, under its name, only when the block has ended well.
 
         If it raises, what was written is removed; what a killed one left behind, the next clears away.

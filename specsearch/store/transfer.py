@@ -140,7 +140,8 @@ def _make(
 ) -> LibraryDigest:
     if origin.contract.layout != SPECTRA:
         raise StoreError(
-            f"{origin.library!r} holds candidate molecules, not spectra.", "Make the bank again from its files."
+            f"{origin.library!r} holds candidate molecules, not spectra.",
+            "Make the bank again from its files.",
         )
     try:
         with store.making(name, origin.contract, origin.n_bytes) as made:
