@@ -48,9 +48,13 @@ def backup(library: str, output: Path, store: StoreAt) -> None:
     from specsearch.cli.screen import progress_bar, say
     from specsearch.store.transfer import back_up
 
-    with store.open() as opened, opened.open(library) as collection, _ledger_of(library, store) as ledger:
-        with progress_bar() as bar:
-            manifest = back_up(collection, output, ledger, TransferBar(bar))
+    with (
+        store.open() as opened,
+        opened.open(library) as collection,
+        _ledger_of(library, store) as ledger,
+        progress_bar() as bar,
+    ):
+        manifest = back_up(collection, output, ledger, TransferBar(bar))
     say(
         f"{manifest.n_points:,} spectra of {library!r} are in {output} "
         f"({output.stat().st_size / 1e6:,.1f} MB), digest {manifest.content_digest[:_DIGITS]}."
@@ -99,8 +103,8 @@ def restore(archive_path: Path, name: str | None, store: StoreAt) -> None:
 def copy(library: str, target: StoreAt, name: str | None, store: StoreAt) -> None:
     """Copy LIBRARY to another store: from a folder to a server, or back.
 
-    As "specsearch backup" and "restore" do, without a file between them. The copy is there when it is complete
-    and the same; LIBRARY stays as it is.
+    As "specsearch backup" and "restore" do, without a file between them. The copy is there when it is
+    complete and the same; LIBRARY stays as it is.
 
     \b
     To move one to a server:

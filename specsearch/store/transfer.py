@@ -66,6 +66,7 @@ def back_up(
         If the archive cannot be written.
     """
     origin = _of_collection(collection)
+    _require_spectra(origin)
     records = _watched(origin.records, watcher or Watcher(), f"reading {origin.library}", origin.n_points)
     return write_archive(path, origin.library, origin.contract, records, ledger, check=origin.check)
 
@@ -138,11 +139,7 @@ def _of_collection(collection: Collection) -> _Origin:
 def _make(
     origin: _Origin, store: Store, name: str, finish: Callable[[], None], watcher: Watcher
 ) -> LibraryDigest:
-    if origin.contract.layout != SPECTRA:
-        raise StoreError(
-            f"{origin.library!r} holds candidate molecules, not spectra.",
-            "Make the bank again from its files.",
-        )
+    _require_spectra(origin)
     try:
         with store.making(name, origin.contract, origin.n_bytes) as made:
             sent = _fill(made, origin, watcher)
@@ -156,6 +153,14 @@ def _make(
             error.message, "Free some space and run the same command again; nothing of it was left there."
         ) from error
     return kept
+
+
+def _require_spectra(origin: _Origin) -> None:
+    if origin.contract.layout != SPECTRA:
+        raise StoreError(
+            f"{origin.library!r} holds candidate molecules, not spectra.",
+            "Make the bank again from its files.",
+        )
 
 
 def _fill(made: Collection, origin: _Origin, watcher: Watcher) -> LibraryDigest:
