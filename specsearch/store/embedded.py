@@ -131,16 +131,17 @@ class EmbeddedStore:
     def _begun(self, name: str) -> Session:
         """The right to a folder that holds no library yet."""
         folder = self._folder(name)
+        _require_free(folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StoreError(f"The folder {folder} cannot be made: {error.strerror}.") from error
         session = Session(folder)
-        if (folder / CONTRACT).exists():
+        try:
+            _require_free(folder)  # it may have been made since
+        except StoreError:
             session.abandon()
-            raise StoreError(
-                f"The library {name!r} is already there.", "Drop it first, or choose another name."
-            )
+            raise
         return session
 
     def _empty_shard(self, folder: Path, contract: Contract, n_bytes: int) -> Contract:
@@ -157,6 +158,13 @@ class EmbeddedStore:
         collection = EdgeCollection(session, contract, write=write)
         self._opened.add(collection)
         return collection
+
+
+def _require_free(folder: Path) -> None:
+    if (folder / CONTRACT).exists():
+        raise StoreError(
+            f"The library {folder.name!r} is already there.", "Drop it first, or choose another name."
+        )
 
 
 def _remove_unpublished(folder: Path) -> None:
