@@ -30,6 +30,7 @@ CREATE TABLE IF NOT EXISTS skipped (
     accession TEXT NOT NULL, detail TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS noted (window TEXT NOT NULL, note TEXT NOT NULL, accession TEXT NOT NULL);
 """
+LIST_PARTS = "SELECT type, name FROM sqlite_master"
 _FOUND = "found in the library"  # the window of spectra that this ledger did not see being indexed
 _MAX_VARIABLES = 500  # SQLite allows more, older builds not much more
 
@@ -183,6 +184,10 @@ class Ledger:
                 self._db.execute("ROLLBACK")
                 raise
             self._db.execute("COMMIT")
+
+    def parts(self) -> set[tuple[str, str]]:
+        """Kind and name of every table and index."""
+        return set(self._db.execute(LIST_PARTS).fetchall())
 
     def close(self) -> None:
         """Close the file."""

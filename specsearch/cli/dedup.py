@@ -138,7 +138,9 @@ def _apply(snapshot: Snapshot, duplicates: Duplicates, store: StoreAt) -> None:
         say("Nothing to take out.")
         return
     with store.open() as opened, opened.open(snapshot.library, write=True) as collection:
-        set_aside(collection, gone, _folder(store, snapshot.library) / f"{snapshot.digest[:16]}.parquet")
+        set_aside(
+            collection, gone, set_aside_folder(store, snapshot.library) / f"{snapshot.digest[:16]}.parquet"
+        )
     say(
         f"Took {len(gone):,} spectra out of {snapshot.library!r}; "
         f'"specsearch dedup {snapshot.library} --undo" puts them back.'
@@ -149,7 +151,7 @@ def _undo(library: str, store: StoreAt) -> None:
     from specsearch.cli.screen import say
     from specsearch.store.set_aside import put_back
 
-    files = sorted(_folder(store, library).glob("*.parquet"))
+    files = sorted(set_aside_folder(store, library).glob("*.parquet"))
     if not files:
         say(f"Nothing was taken out of {library!r}.")
         return
@@ -161,7 +163,7 @@ def _undo(library: str, store: StoreAt) -> None:
     say(f"Put {n_back:,} spectra back into {library!r}.")
 
 
-def _folder(store: StoreAt, library: str) -> Path:
+def set_aside_folder(store: StoreAt, library: str) -> Path:
     """Where spectra lie that were taken out."""
     return (
         store.work_folder(library).parent / "set-aside" / library

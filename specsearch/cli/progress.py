@@ -1,4 +1,4 @@
-"""An ingest as a bar on the screen, or as lines for a log."""
+"""Work on whole libraries as a bar on the screen, or an ingest as lines for a log."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from rich.progress import Progress as Bar
 
 from ingest.index import Progress
 from specsearch.cli.screen import say
+from specsearch.store.transfer import Watcher
 
 
 class IngestBar(Progress):
@@ -60,3 +61,23 @@ class IngestLines(Progress):
 
     def optimizing(self) -> None:
         say("building the search index")
+
+
+class TransferBar(Watcher):
+    """Shows where a backup, a restore or a copy is.
+
+    Parameters
+    ----------
+    bar : rich.progress.Progress
+        Running.
+    """
+
+    def __init__(self, bar: Bar) -> None:
+        self._bar = bar
+        self._task = bar.add_task("starting", total=None)
+
+    def begin(self, stage: str, n_points: int | None = None) -> None:
+        self._bar.reset(self._task, description=stage, total=n_points)
+
+    def advance(self, n_points: int) -> None:
+        self._bar.advance(self._task, n_points)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -17,6 +16,7 @@ from specsearch.search.fusion import FUSIONS, FusionWeights
 from specsearch.spectra.binned import BINNING_RECIPE
 from specsearch.spectra.cleaning import RESCORING_RECIPE, Peaks, prepare
 from specsearch.spectra.pair_similarity import PeakRows, weighted_by_entropy
+from specsearch.store.digest import content_digest
 from specsearch.store.points import SparseVector, decode_peaks
 from specsearch.store.queries import Record
 from specsearch.store.schema import Contract, Key
@@ -135,14 +135,6 @@ class Snapshot:
                 strict=True,
             )
         )
-
-
-def content_digest(rows: Iterable[tuple[str, str | None, str | None]]) -> str:
-    """SHA-256 over point id, digest of the record, and SPLASH of each spectrum, in the order of ids."""
-    digest = hashlib.sha256()
-    for point_id, content, splash in rows:
-        digest.update(f"{point_id}\t{content or ''}\t{splash or ''}\n".encode())
-    return digest.hexdigest()
 
 
 def read_snapshot(

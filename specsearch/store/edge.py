@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -196,6 +196,13 @@ class EdgeCollection:
             self._session.leave()
         finally:
             self._session.abandon()
+
+    def abandon(self) -> None:
+        """Let go without a seal: the files are about to be removed."""
+        shard, self._open_shard = self._open_shard, None
+        if shard is not None and os.getpid() == self._owner:
+            with suppress(StoreError), terms.engine_call("close", self._folder):
+                shard.close()
 
     def __enter__(self) -> Self:
         return self

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import shutil
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -20,7 +22,7 @@ from specsearch.store.integrity import CONTRACT, MANIFEST, SHARD, mark_open, rea
 from specsearch.store.names import require_library_name
 from specsearch.store.planner import IndexSettings
 from specsearch.store.schema import Contract
-from specsearch.store.session import Session
+from specsearch.store.session import LOCK, Session
 from specsearch.store.space import require_free_space
 
 
@@ -51,25 +53,32 @@ class EmbeddedStore:
         return (self._folder(name) / CONTRACT).is_file()
 
     def create(self, name: str, contract: Contract) -> EdgeCollection:
-        folder = self._folder(name)
+        session = self._begun(name)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StoreError(f"The folder {folder} cannot be made: {error.strerror}.") from error
-        session = Session(folder)
-        try:
-            if (folder / CONTRACT).exists():
-                raise StoreError(
-                    f"The library {name!r} is already there.", "Drop it first, or choose another name."
-                )
-            require_free_space(folder, 0)
-            shutil.rmtree(folder / SHARD, ignore_errors=True)  # of a creation that was interrupted
-            create_shard(folder, contract, self._settings)
-            mark_open(folder)
-            made = replace(contract, engine=ENGINE, engine_version=ENGINE_VERSION)
-            write_json(folder / CONTRACT, made.to_dict())
+            made = self._empty_shard(session.library, contract, 0)
+            write_json(session.library / CONTRACT, made.to_dict())
             return self._opened_collection(session, write=True)
         except BaseException:
+            session.abandon()
+            raise
+
+    @contextmanager
+    def making(self, name: str, contract: Contract, n_bytes: int = 0) -> Iterator[EdgeCollection]:
+        session = self._begun(name)
+        try:
+            made = self._empty_shard(session.library, contract, n_bytes)
+            session.begin(write=True)
+            collection = EdgeCollection(session, made, write=True)
+            self._opened.add(collection)
+            try:
+                yield collection
+                write_json(session.library / CONTRACT, made.to_dict())
+            except BaseException:
+                collection.abandon()
+                raise
+            collection.close()
+        except BaseException:
+            _remove_unpublished(session.library)
             session.abandon()
             raise
 
@@ -119,9 +128,51 @@ class EmbeddedStore:
             raise LibraryNotFound(f"There is no library {name!r} in {self.root}.", f"There are: {known}.")
         return self._folder(name)
 
+    def _begun(self, name: str) -> Session:
+        """The right to a folder that holds no library yet."""
+        folder = self._folder(name)
+        _require_free(folder)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"The folder {folder} cannot be made: {error.strerror}.") from error
+        session = Session(folder)
+        try:
+            _require_free(folder)  # it may have been made since
+        except StoreError:
+            session.abandon()
+            raise
+        return session
+
+    def _empty_shard(self, folder: Path, contract: Contract, n_bytes: int) -> Contract:
+        """Make the engine's files and return the contract to be written once the library may be seen."""
+        shutil.rmtree(folder / SHARD, ignore_errors=True)  # of a creation that was interrupted
+        require_free_space(folder, n_bytes)
+        create_shard(folder, contract, self._settings)
+        mark_open(folder)
+        return replace(contract, engine=ENGINE, engine_version=ENGINE_VERSION)
+
     def _opened_collection(self, session: Session, *, write: bool) -> EdgeCollection:
         session.begin(write=write)
         contract = Contract.from_dict(read_json(session.library / CONTRACT))
         collection = EdgeCollection(session, contract, write=write)
         self._opened.add(collection)
         return collection
+
+
+def _require_free(folder: Path) -> None:
+    if (folder / CONTRACT).exists():
+        raise StoreError(
+            f"The library {folder.name!r} is already there.", "Drop it first, or choose another name."
+        )
+
+
+def _remove_unpublished(folder: Path) -> None:
+    """Remove what was made in a folder, unless it has become a library; other files there stay."""
+    if (folder / CONTRACT).exists():
+        return
+    shutil.rmtree(folder / SHARD, ignore_errors=True)
+    for name in (MANIFEST, LOCK):
+        (folder / name).unlink(missing_ok=True)
+    with suppress(OSError):  # not empty: something of somebody else's
+        folder.rmdir()

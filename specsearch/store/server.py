@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import uuid
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
@@ -19,6 +22,7 @@ from specsearch.store.server_collection import ServerCollection, server_call
 ENGINE = "qdrant-server"
 TIMEOUT_S = 60
 _METADATA_KEY = "specsearch_contract"
+_MAKING_KEY = "specsearch_making"  # of a collection that is not a library yet: who makes it
 
 
 class ServerStore:
@@ -67,26 +71,69 @@ class ServerStore:
         return self._metadata(require_library_name(name)) is not None
 
     def create(self, name: str, contract: Contract) -> ServerCollection:
+        made = self._stamped(contract)
+        return self._create(name, made, {_METADATA_KEY: made.to_dict()})
+
+    @contextmanager
+    def making(self, name: str, contract: Contract, n_bytes: int = 0) -> Iterator[ServerCollection]:
         require_library_name(name)
+        made, maker = self._stamped(contract), uuid.uuid4().hex
+        # Nobody can tell whether the last maker still lives; if it does, it will find us at its end.
+        self._clear_away(name, self._maker(name))
+        collection = self._create(name, made, {_MAKING_KEY: maker})
+        try:
+            yield collection
+            self._publish(name, made, maker)
+        except BaseException:
+            with suppress(StoreError):  # a server that is away can wait: the next maker clears
+                self._clear_away(name, maker)
+            raise
+        finally:
+            collection.close()
+
+    def _stamped(self, contract: Contract) -> Contract:
+        with server_call("ask for the server's version"):
+            return replace(contract, engine=ENGINE, engine_version=self._client.info().version)
+
+    def _clear_away(self, name: str, maker: str | None) -> None:
+        """Remove what a maker has made, unless it has become a library, or another's."""
+        if maker is not None and self._maker(name) == maker:
+            with server_call(f"clear away the unfinished {name!r}"):
+                self._client.delete_collection(name)
+
+    def _publish(self, name: str, made: Contract, maker: str) -> None:
+        """Turn a collection into a library, in one call."""
+        if self._maker(name) != maker:
+            raise StoreError(
+                f"Another command is making the library {name!r} at the same time.",
+                "Wait for it, or choose another name.",
+            )
+        with server_call(f"name the library {name!r}"):
+            self._client.update_collection(name, metadata={_METADATA_KEY: made.to_dict(), _MAKING_KEY: None})
+
+    def _create(self, name: str, made: Contract, metadata: dict[str, Any]) -> ServerCollection:
+        require_library_name(name)
+        if self._maker(name):
+            raise StoreError(
+                f"A library {name!r} is being restored, or was when that was ended.",
+                "Wait, run that command again, or choose another name.",
+            )
         with server_call(f"create the library {name!r}"):
             if self._client.collection_exists(name):
                 raise StoreError(
                     f"The server already has a collection {name!r}.", "Drop it first, or choose another name."
                 )
-            made = replace(contract, engine=ENGINE, engine_version=self._client.info().version)
             self._client.create_collection(
-                name,
-                **_collection_config(contract, self._settings),
-                metadata={_METADATA_KEY: made.to_dict()},
+                name, **_collection_config(made, self._settings), metadata=metadata
             )
-        if self._metadata(name) is None:
+        if not self._all_metadata(name):
             self._client.delete_collection(name)
             raise StoreError(
                 "The Qdrant server does not keep a collection's metadata.", "Use version 1.16 or newer."
             )
         with server_call(f"index the fields of {name!r}"), warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Payload indexes have no effect in the local Qdrant")
-            for key, schema in _payload_indexes(contract.layout).items():
+            for key, schema in _payload_indexes(made.layout).items():
                 self._client.create_payload_index(name, key, schema, wait=True)
         return ServerCollection(self._client, name, made, write=True)
 
@@ -114,11 +161,18 @@ class ServerStore:
 
     def _metadata(self, name: str) -> dict[str, Any] | None:
         """The contract as the server keeps it; None for what is not ours or not there."""
+        return self._all_metadata(name).get(_METADATA_KEY)
+
+    def _maker(self, name: str) -> str | None:
+        """Who makes a library that is not there yet; None for any other collection."""
+        metadata = self._all_metadata(name)
+        return None if metadata.get(_METADATA_KEY) is not None else metadata.get(_MAKING_KEY)
+
+    def _all_metadata(self, name: str) -> dict[str, Any]:
         with server_call(f"look at {name!r}"):
             if not self._client.collection_exists(name):
-                return None
-            metadata = self._client.get_collection(name).config.metadata or {}
-        return metadata.get(_METADATA_KEY)
+                return {}
+            return self._client.get_collection(name).config.metadata or {}
 
     def _contract(self, name: str) -> Contract:
         values = self._metadata(require_library_name(name))

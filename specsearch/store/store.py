@@ -7,6 +7,7 @@ this floor knows only the protocols here.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -131,6 +132,26 @@ class Store(Protocol):
         ------
         StoreError
             If the name is taken or not allowed.
+        """
+        ...
+
+    def making(self, name: str, contract: Contract, n_bytes: int = 0) -> AbstractContextManager[Collection]:
+        """A library that is there, under its name, only when the block has ended well.
+
+        If it raises, what was written is removed; what a killed one left behind, the next clears away.
+
+        Parameters
+        ----------
+        name : str
+        contract : Contract
+        n_bytes : int
+            About how much will be written, where that is known: a disk too small is refused at once.
+
+        Raises
+        ------
+        StoreError
+            If the name is taken or not allowed.
+        StoreFull
         """
         ...
 
