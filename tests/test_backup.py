@@ -410,7 +410,7 @@ def test_links_bombs_and_members_twice(base: Path, tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="Duplicate name"):
         forge(tmp_path / "twice", whole, lambda z: z.writestr("points.jsonl", b"x"))
     require_refused(tmp_path / "twice", tmp_path, "something else")
-    bomb = told_right(whole | {"points.jsonl": b" " * 2**28})
+    bomb = told_right(whole | {"points.jsonl": b" " * 2**27})
     forge(tmp_path / "bomb", bomb)
     assert (tmp_path / "bomb").stat().st_size < 2**20
     require_refused(tmp_path / "bomb", tmp_path, "not a point")

@@ -110,6 +110,10 @@ class ServerStore:
             )
         with server_call(f"name the library {name!r}"):
             self._client.update_collection(name, metadata={_METADATA_KEY: made.to_dict(), _MAKING_KEY: None})
+        if self._metadata(name) is None:
+            raise StoreError(
+                "The Qdrant server does not change a collection's metadata.", "Use a newer version of it."
+            )
 
     def _create(self, name: str, made: Contract, metadata: dict[str, Any]) -> ServerCollection:
         require_library_name(name)
