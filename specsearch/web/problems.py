@@ -19,6 +19,7 @@ from specsearch.errors import (
     SpecsearchError,
 )
 from specsearch.web.desk import Overloaded
+from specsearch.web.headers import HEADERS
 
 Page = Callable[[Request, "Problem"], Response]
 _WHAT_TO_SEND = "See /openapi.json for what is understood."
@@ -42,6 +43,16 @@ def problem_response(status: int, detail: str, next_step: str = "", **headers: s
     return JSONResponse(found.model_dump(), status, headers, media_type="application/problem+json")
 
 
+def problem_of(error: Exception) -> Problem:
+    """What is said of an error that is known."""
+    if not isinstance(error, SpecsearchError):
+        status, detail, step = 503, "Too many requests wait.", "Try again in a moment."
+    else:
+        status = next((code for kind, code in _STATUS.items() if isinstance(error, kind)), 503)
+        detail, step = error.message, error.next_step
+    return Problem(status=status, title=HTTPStatus(status).phrase, detail=detail, next_step=step)
+
+
 def add_problems(app: FastAPI, page: Page) -> None:
     """Turn every error into problem details, or into `page` for a browser."""
 
@@ -55,9 +66,9 @@ def add_problems(app: FastAPI, page: Page) -> None:
 
     @app.exception_handler(Overloaded)
     @app.exception_handler(TimeoutError)
-    async def overloaded(request: Request, _: Exception) -> Response:
-        step = "Try again in a moment."
-        return answer(request, 503, "Too many requests wait.", step, **{"Retry-After": str(_RETRY_S)})
+    async def overloaded(request: Request, error: Exception) -> Response:
+        found = problem_of(error)
+        return answer(request, 503, found.detail, found.next_step, **{"Retry-After": str(_RETRY_S)})
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
@@ -68,8 +79,7 @@ def add_problems(app: FastAPI, page: Page) -> None:
 
     @app.exception_handler(SpecsearchError)
     async def known(request: Request, error: SpecsearchError) -> Response:
-        status = next((code for kind, code in _STATUS.items() if isinstance(error, kind)), 503)
-        return answer(request, status, error.message, error.next_step)
+        return answer(request, problem_of(error).status, error.message, error.next_step)
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> Response:
@@ -79,4 +89,5 @@ def add_problems(app: FastAPI, page: Page) -> None:
     @app.exception_handler(Exception)
     async def unknown(request: Request, _: Exception) -> Response:
         step = "Please report this, with what was sent; the server's log has more."
-        return answer(request, 500, "Something went wrong that should not.", step)
+        # This one answers from outside the guard.
+        return answer(request, 500, "Something went wrong that should not.", step, **HEADERS)
