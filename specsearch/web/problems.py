@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from http import HTTPStatus
 
@@ -17,10 +18,12 @@ from specsearch.errors import (
     LibraryNotFound,
     ParseError,
     SpecsearchError,
+    StoreError,
 )
 from specsearch.web.desk import Overloaded
 from specsearch.web.headers import HEADERS
 
+_LOG = logging.getLogger(__name__)
 Page = Callable[[Request, "Problem"], Response]
 _WHAT_TO_SEND = "See /openapi.json for what is understood."
 _STATUS = {LibraryNotFound: 404, InvalidSpectrum: 422, ParseError: 422, InputFileError: 422}
@@ -45,7 +48,11 @@ def problem_response(status: int, detail: str, next_step: str = "", **headers: s
 
 def problem_of(error: Exception) -> Problem:
     """What is said of an error that is known."""
-    if not isinstance(error, SpecsearchError):
+    if isinstance(error, StoreError) and not isinstance(error, LibraryNotFound):
+        _LOG.error("%s", error)  # it names folders of this machine
+        status, detail = 503, "The engine cannot answer this."
+        step = "Try again; if it stays so, whoever runs the server finds more in its log."
+    elif not isinstance(error, SpecsearchError):
         status, detail, step = 503, "Too many requests wait.", "Try again in a moment."
     else:
         status = next((code for kind, code in _STATUS.items() if isinstance(error, kind)), 503)
@@ -79,7 +86,8 @@ def add_problems(app: FastAPI, page: Page) -> None:
 
     @app.exception_handler(SpecsearchError)
     async def known(request: Request, error: SpecsearchError) -> Response:
-        return answer(request, problem_of(error).status, error.message, error.next_step)
+        found = problem_of(error)
+        return answer(request, found.status, found.detail, found.next_step)
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> Response:
