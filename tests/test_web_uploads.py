@@ -63,6 +63,7 @@ MENDED = {
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    uploads.read_sent(GOOD, "first", MOST_PEAKS)  # what reads has a folder of its own from then on
     with small_server(tmp_path_factory.mktemp("web")) as served, TestClient(small_app(served)) as made:
         yield made
 

@@ -84,6 +84,7 @@ def serve(
     from specsearch.cli.screen import say
     from specsearch.web.access import Access
     from specsearch.web.app import Limits, make_app
+    from specsearch.web.reading import prepare_reading
 
     # Once it has answered what was begun, the server raises again the signal that ended it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
@@ -91,8 +92,9 @@ def serve(
     access = Access(key, _rate(rate))
     with suppress(KeyboardInterrupt), ExitStack() as stack:
         bound = stack.enter_context(_bound(host, port))
+        prepare_reading()
         served = _open(stack, store, names, bank_names, ModelAt(model_path, key_map_path))
-        hosts = _LOOPBACK if key is None else ["*"]
+        hosts = [*_LOOPBACK, host] if key is None else ["*"]
         app = make_app(served, access, hosts, Limits(rate, waiting))
         libraries = f"{len(served.collections)} libraries and {len(served.banks)} banks"
         say(f"Serving {libraries} at http://{host}:{port}/ (end with Ctrl-C).")

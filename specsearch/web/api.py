@@ -11,11 +11,13 @@ from fastapi import APIRouter, Depends, Header, Request, UploadFile
 from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel
 
+from specsearch.errors import SpecsearchError
 from specsearch.report.candidate_rows import Provenance, candidate_rows
 from specsearch.report.rows import Row, hit_rows
 from specsearch.search.shortlists import Shortlist
 from specsearch.search.similar import Answer
-from specsearch.web.problems import Problem
+from specsearch.web.desk import Overloaded
+from specsearch.web.problems import Problem, problem_of
 from specsearch.web.records import (
     MOST_PEAKS,
     AnswerOut,
@@ -37,7 +39,10 @@ from specsearch.web.uploads import read_sent
 from specsearch.web.work import Work
 
 NDJSON = "application/x-ndjson"
-_STREAMED: dict[str, Any] = {"content": {NDJSON: {}}, "description": "One answer, or one line for each."}
+_STREAMED: dict[str, Any] = {
+    "content": {NDJSON: {}},
+    "description": "One answer, or one line for each; where it breaks off, a problem is the last.",
+}
 _PROBLEM: dict[str, Any] = {
     "content": {"application/problem+json": {"schema": Problem.model_json_schema()}},
     "description": "Problem details (RFC 9457), with a next step.",
@@ -87,7 +92,7 @@ async def spectrum(spectrum_id: str, work: At) -> SpectrumOut:
 async def read(file: UploadFile, work: At) -> FileOut:
     """The spectra of a file in any format that is understood, as other requests take them."""
     content = await file.read()
-    found = await work.later(lambda: read_sent(content, file.filename or "", MOST_PEAKS))
+    found = await work.apart(lambda: read_sent(content, file.filename or "", MOST_PEAKS))
     return FileOut(
         spectra=[SpectrumOut.of(one) for one in found.spectra],
         skipped=[SkippedOut(**asdict(one)) for one in found.skipped],
@@ -174,7 +179,10 @@ async def _answered(
 
     async def lines() -> AsyncIterator[str]:
         yield f"{first.model_dump_json()}\n"
-        async for one in found:
-            yield f"{record(one).model_dump_json()}\n"
+        try:
+            async for one in found:
+                yield f"{record(one).model_dump_json()}\n"
+        except (Overloaded, TimeoutError, SpecsearchError) as error:
+            yield f"{problem_of(error).model_dump_json()}\n"
 
     return StreamingResponse(lines(), media_type=NDJSON)

@@ -82,8 +82,9 @@ def make_app(served: Served, access: Access, hosts: list[str], limits: Limits) -
     app.include_router(pages.router)
     _add_health(app, metrics)
     app.add_middleware(GZipMiddleware, minimum_size=_COMPRESSED_BYTES)
-    app.add_middleware(Guard, access=access, metrics=metrics, page=pages.problem_page)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False)
+    # Around all others, so that its headers are on every answer.
+    app.add_middleware(Guard, access=access, metrics=metrics, page=pages.problem_page)
     return app
 
 

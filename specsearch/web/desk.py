@@ -65,6 +65,12 @@ class _Waiting(Generic[Question, Result]):
     answer: asyncio.Future[Result]
 
 
+def _fail(batch: Sequence[_Waiting[Question, Result]], error: Exception) -> None:
+    for one in batch:
+        if not one.answer.done():
+            one.answer.set_exception(error)
+
+
 class Batches(Generic[Key, Question, Result]):
     """Questions that arrive while the engine is busy, answered together as soon as it is free.
 
@@ -112,16 +118,25 @@ class Batches(Generic[Key, Question, Result]):
         while self._waiting:
             key, batch = self._next()
             try:
-                answers = await self._lane.run(partial(self._answer, key, [one.question for one in batch]))
-            except Exception as error:  # noqa: BLE001  whoever asked gets it
+                await self._answer_all(key, batch)
+            except Overloaded as error:
+                _fail(batch, error)
+            except Exception:  # noqa: BLE001  one question in it is at fault: the others shall not suffer
                 for one in batch:
-                    if not one.answer.done():
-                        one.answer.set_exception(error)
-                continue
-            for one, answer in zip(batch, answers, strict=True):
-                if not one.answer.done():
-                    one.answer.set_result(answer)
+                    try:
+                        await self._answer_all(key, [one])
+                    except Exception as error:  # noqa: BLE001  who asked it gets it
+                        _fail([one], error)
         self._worker = None
+
+    async def _answer_all(self, key: Key, batch: Sequence[_Waiting[Question, Result]]) -> None:
+        batch = [one for one in batch if not one.answer.done()]
+        if not batch:
+            return
+        answers = await self._lane.run(partial(self._answer, key, [one.question for one in batch]))
+        for one, answer in zip(batch, answers, strict=True):
+            if not one.answer.done():
+                one.answer.set_result(answer)
 
     def _next(self) -> tuple[Key, list[_Waiting[Question, Result]]]:
         """The key that waits longest, and its questions; of those that hung up nothing is asked."""

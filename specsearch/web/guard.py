@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
 from urllib.parse import quote
 
 from starlette.datastructures import MutableHeaders
@@ -15,6 +14,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from specsearch.web.access import Access
+from specsearch.web.headers import HEADERS
 from specsearch.web.metrics import Metrics
 from specsearch.web.problems import Page, problem_response
 
@@ -22,22 +22,6 @@ _LOG = logging.getLogger(__name__)
 MOST_BYTES = 32 * 2**20
 _MOST_SECONDS_PER_CHUNK = 20.0
 _OPEN = ("/health", "/ready", "/login", "/static/")
-# Hashes of the style elements that plotly makes: an empty one, which its script fills, and that of its maps.
-_STYLES = (
-    "'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=' "
-    "'sha256-ji27qzEtxXZW+7dun6UwjHXJ18e6WAin1VvNtkzIE/o='"
-)
-_HEADERS: Mapping[str, str] = {
-    "content-security-policy": "default-src 'none'; script-src 'self'; img-src 'self' data: blob:; "
-    f"style-src 'self' {_STYLES}; connect-src 'self'; form-action 'self'; base-uri 'none'; "
-    "frame-ancestors 'none'",
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",  # a link holds the spectrum
-    "cross-origin-opener-policy": "same-origin",
-    "cross-origin-resource-policy": "same-origin",
-    "permissions-policy": "camera=(), geolocation=(), microphone=()",
-    "cache-control": "no-store",
-}
 
 
 class Guard:
@@ -70,7 +54,7 @@ class Guard:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
-                for name, value in _HEADERS.items():
+                for name, value in HEADERS.items():
                     headers.setdefault(name, value)
             await send(message)
 
@@ -89,7 +73,7 @@ class Guard:
 
     def _refusal(self, request: Request) -> Response | None:
         length = request.headers.get("content-length", "0")
-        if not length.isdecimal() or int(length) > MOST_BYTES:
+        if not length.isdecimal() or len(length) > 20 or int(length) > MOST_BYTES:
             step = f"Send at most {MOST_BYTES >> 20} MiB at once."
             return problem_response(request, self._page, 413, "This is too large.", step)
         if request.method != "GET" and request.headers.get("sec-fetch-site") == "cross-site":

@@ -10,13 +10,25 @@ import zlib
 import numpy as np
 
 from specsearch.errors import InvalidSpectrum, ParseError
+from specsearch.report.tables import plain
 from specsearch.spectra.spectrum import Spectrum
+from specsearch.web.bounds import within_bounds
 
 _MOST_PEAKS = 256  # as many as the encoder reads
 _STEPS_PER_DA = 100_000
 _STEPS_OF_INTENSITY = 10_000
 _MOST_BYTES = 1 << 16
 _NAMES = ("compound_name", "smiles")
+_BROKEN = (
+    ValueError,
+    TypeError,
+    KeyError,
+    OverflowError,
+    RecursionError,
+    binascii.Error,
+    zlib.error,
+    InvalidSpectrum,
+)
 
 
 def link_text(spectrum: Spectrum) -> str:
@@ -51,8 +63,8 @@ def parse_link(text: str) -> Spectrum:
         content = json.loads(unpacked)
         if not isinstance(content, dict):
             raise ValueError("no record")
-        return _spectrum(content)
-    except (ValueError, TypeError, KeyError, OverflowError, binascii.Error, zlib.error, InvalidSpectrum):
+        return within_bounds(_spectrum(content))
+    except _BROKEN:
         raise ParseError(
             "This link holds no spectrum that can be read.", "Was it cut short? Begin again with the file."
         ) from None
@@ -63,7 +75,7 @@ def _spectrum(content: dict[str, object]) -> Spectrum:
     precursor, charge = content.get("p"), content.get("c")
     if not isinstance(precursor, float | int | None) or not isinstance(charge, int | None):
         raise TypeError("no numbers")
-    texts = {name: str(content[name])[:2000] for name in _NAMES if name in content}
+    texts = {name: plain(content[name])[:2000] for name in _NAMES if name in content}
     return Spectrum.checked(
         np.cumsum(mz) / _STEPS_PER_DA,
         intensity / _STEPS_OF_INTENSITY,

@@ -35,7 +35,7 @@ from specsearch.web.problems import Problem
 from specsearch.web.records import MOST_PEAKS, FamilyIn, Given, IdentifyIn, SearchIn, Text, Texts, Window
 from specsearch.web.served import Served, require
 from specsearch.web.uploads import parse_pasted, read_sent
-from specsearch.web.views import candidates_view, counted, hits_view, query_view
+from specsearch.web.views import candidates_view, counted, hits_view, listed_view, query_view
 from specsearch.web.work import Work
 
 _HERE = Path(str(files("specsearch.web")))
@@ -163,12 +163,12 @@ async def read(
         shown, skipped, is_complete = "", list[Skipped](), True
     elif file is not None and file.filename:
         content, name = await file.read(), file.filename
-        found = await work.later(lambda: read_sent(content, name, MOST_PEAKS))
+        found = await work.apart(lambda: read_sent(content, name, MOST_PEAKS))
         shown, spectra = found.name, found.spectra
         skipped, is_complete = found.skipped, found.is_complete
     else:
         raise InputFileError("Nothing was sent.", "Choose a file, paste peaks, or name a spectrum.")
-    views = [query_view(spectrum) for spectrum in spectra]
+    views = await work.later(lambda: [listed_view(spectrum) for spectrum in spectra])
     if len(views) == 1 and not skipped:
         return RedirectResponse(_address(request, "hits", s=views[0]["link"]), 303)
     return _page(request, "spectra.html", file=shown, spectra=views, skipped=skipped, is_complete=is_complete)
@@ -256,7 +256,9 @@ async def login(
 ) -> Response:
     """Let a browser in that knows the key."""
     access: Access = request.app.state.access
-    if access.is_too_fast(request) or not access.is_key(key):
+    if access.is_too_fast(request):
+        raise HTTPException(429, "Too many requests.", {"Retry-After": "1"})
+    if not access.is_key(key):
         return _page(request, "login.html", 401, next=next, is_wrong=True)
     # Only to an address of this server: "//elsewhere" and "https:" are others'.
     is_own = next.startswith("/") and not next.startswith(("//", "/\\"))

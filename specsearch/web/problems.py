@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from http import HTTPStatus
 
@@ -17,9 +18,12 @@ from specsearch.errors import (
     LibraryNotFound,
     ParseError,
     SpecsearchError,
+    StoreError,
 )
 from specsearch.web.desk import Overloaded
+from specsearch.web.headers import HEADERS
 
+_LOG = logging.getLogger(__name__)
 Page = Callable[[Request, "Problem"], Response]
 _WHAT_TO_SEND = "See /openapi.json for what is understood."
 _STATUS = {LibraryNotFound: 404, InvalidSpectrum: 422, ParseError: 422, InputFileError: 422}
@@ -48,6 +52,20 @@ def problem_response(
     return response
 
 
+def problem_of(error: Exception) -> Problem:
+    """What is said of an error that is known."""
+    if isinstance(error, StoreError) and not isinstance(error, LibraryNotFound):
+        _LOG.error("%s", error)  # it names folders of this machine
+        status, detail = 503, "The engine cannot answer this."
+        step = "Try again; if it stays so, whoever runs the server finds more in its log."
+    elif not isinstance(error, SpecsearchError):
+        status, detail, step = 503, "Too many requests wait.", "Try again in a moment."
+    else:
+        status = next((code for kind, code in _STATUS.items() if isinstance(error, kind)), 503)
+        detail, step = error.message, error.next_step
+    return Problem(status=status, title=HTTPStatus(status).phrase, detail=detail, next_step=step)
+
+
 def add_problems(app: FastAPI, page: Page) -> None:
     """Turn every error into problem details, or into `page` for a browser."""
 
@@ -56,9 +74,9 @@ def add_problems(app: FastAPI, page: Page) -> None:
 
     @app.exception_handler(Overloaded)
     @app.exception_handler(TimeoutError)
-    async def overloaded(request: Request, _: Exception) -> Response:
-        step = "Try again in a moment."
-        return answer(request, 503, "Too many requests wait.", step, **{"Retry-After": str(_RETRY_S)})
+    async def overloaded(request: Request, error: Exception) -> Response:
+        found = problem_of(error)
+        return answer(request, 503, found.detail, found.next_step, **{"Retry-After": str(_RETRY_S)})
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
@@ -69,8 +87,8 @@ def add_problems(app: FastAPI, page: Page) -> None:
 
     @app.exception_handler(SpecsearchError)
     async def known(request: Request, error: SpecsearchError) -> Response:
-        status = next((code for kind, code in _STATUS.items() if isinstance(error, kind)), 503)
-        return answer(request, status, error.message, error.next_step)
+        found = problem_of(error)
+        return answer(request, found.status, found.detail, found.next_step)
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> Response:
@@ -80,4 +98,5 @@ def add_problems(app: FastAPI, page: Page) -> None:
     @app.exception_handler(Exception)
     async def unknown(request: Request, _: Exception) -> Response:
         step = "Please report this, with what was sent; the server's log has more."
-        return answer(request, 500, "Something went wrong that should not.", step)
+        # This one answers from outside the guard.
+        return answer(request, 500, "Something went wrong that should not.", step, **HEADERS)

@@ -28,6 +28,7 @@ from specsearch.search.fusion import FUSIONS
 from specsearch.search.similar import SearchSettings
 from specsearch.spectra.spectrum import Spectrum
 from specsearch.store.filters import Filter
+from specsearch.web.bounds import MOST_CHARGE, MOST_LETTERS, within_bounds
 
 MOST_PEAKS = 20_000
 MOST_SPECTRA = 256
@@ -60,7 +61,7 @@ Window = Annotated[
     PlainSerializer(str),
     WithJsonSchema({"type": "string", "pattern": r"^[0-9]{1,4}(\.[0-9]{1,4})?(ppm|Da)$"}),
 ]
-Text = Annotated[str, Field(max_length=200)]
+Text = Annotated[str, Field(max_length=MOST_LETTERS)]
 Texts = Annotated[list[Text], Field(max_length=100)]
 
 
@@ -78,14 +79,16 @@ class SpectrumIn(Given):
         min_length=1, max_length=MOST_PEAKS, description="m/z and intensity of each peak."
     )
     precursor_mz: float | None = Field(None, description="m/z of the selected ion.")
-    charge: int | None = Field(None, ge=-100, le=100, description="Signed; its sign is the ion mode.")
+    charge: int | None = Field(
+        None, ge=-MOST_CHARGE, le=MOST_CHARGE, description="Signed; its sign is the ion mode."
+    )
     adduct: Text | None = Field(None, description="As [M+H]+.")
     accession: Text = Field("", description="Comes back with the answer.")
 
     def checked(self) -> Spectrum:
         """The spectrum; raises `InvalidSpectrum`."""
         mz, intensity = zip(*self.peaks, strict=True)
-        return Spectrum.checked(mz, intensity, **self.model_dump(exclude={"peaks"}))
+        return within_bounds(Spectrum.checked(mz, intensity, **self.model_dump(exclude={"peaks"})))
 
 
 class _Asked(Given):
@@ -234,9 +237,14 @@ class FamilyOut(BaseModel):
     edges: list[dict[str, Any]]
 
 
-class SpectrumOut(SpectrumIn):
+class SpectrumOut(BaseModel):
     """One spectrum as it is stored or was read; intensities relative to the base peak in a library."""
 
+    peaks: list[tuple[float, float]] = Field(description="m/z and intensity of each peak.")
+    precursor_mz: float | None
+    charge: int | None
+    adduct: str | None
+    accession: str
     metadata: dict[str, str] = {}
 
     @classmethod

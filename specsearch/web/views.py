@@ -42,14 +42,19 @@ _EVIDENCE_WORDS = {
     "length": "length of the list",
 }
 _N_ANNOTATED = 10
+_LONGEST_DRAWN = 400  # letters: laying out a chain of 2,000 atoms takes a minute
 
 
 def query_view(spectrum: Spectrum) -> View:
     """What a page says of the spectrum that was asked about."""
+    return {**listed_view(spectrum), "structure": structure(spectrum.metadata.get("smiles", ""))}
+
+
+def listed_view(spectrum: Spectrum) -> View:
+    """What a page says of one of many spectra."""
     return {
         "accession": plain(spectrum.accession),
         "name": plain(spectrum.metadata.get("compound_name", "")),
-        "structure": structure(spectrum.metadata.get("smiles", "")),
         "precursor_mz": spectrum.precursor_mz,
         "adduct": plain(spectrum.adduct or ""),
         "ion_mode": spectrum.ion_mode or "unknown ion mode",
@@ -192,11 +197,13 @@ def _why(shortlist: Shortlist, decision: DecisionLayer | None) -> list[View]:
 
 def structure(smiles: str) -> str:
     """A drawing as the address of an image, where nothing in it runs; empty where there is none."""
+    if not 0 < len(smiles) <= _LONGEST_DRAWN:
+        return ""
     try:
-        drawing = draw_molecule(smiles, 200, 130) if smiles else ""
+        drawing = draw_molecule(smiles, 200, 130)
     except ParseError:
         return ""
-    return f"data:image/svg+xml;base64,{base64.b64encode(drawing.encode()).decode()}" if drawing else ""
+    return f"data:image/svg+xml;base64,{base64.b64encode(drawing.encode()).decode()}"
 
 
 def _peaks(peaks: Peaks, title: str) -> View:

@@ -18,12 +18,13 @@ from specsearch.web.served import Served, in_slices
 Result = TypeVar("Result")
 _Search = tuple[tuple[str, ...], SearchSettings]
 
+_N_FILES = 8  # that may wait, each held in memory
 _FEW = 4  # spectra that a person waits for
 _SEARCH_SLICE, _IDENTIFY_SLICE = 16, 4
 
 
 class Work:
-    """Two lanes over one `Served`, so that a long job does not hold up a short one.
+    """Lanes over one `Served`, so that a long job does not hold up a short one.
 
     Parameters
     ----------
@@ -38,6 +39,7 @@ class Work:
         self.served = served
         self.quick = Lane("quick", n_places)
         self.slow = Lane("slow", n_places)
+        self.files = Lane("files", min(n_places, _N_FILES))
         self._patience_s = patience_s
         self._searches: Batches[_Search, Spectrum, Answer] = Batches(
             self.quick, lambda key, spectra: served.search(*key, spectra), n_places
@@ -46,7 +48,8 @@ class Work:
     @property
     def waiting(self) -> dict[str, int]:
         """Requests that wait or run, by lane."""
-        return {"quick": self.quick.n_waiting + self._searches.n_waiting, "slow": self.slow.n_waiting}
+        quick = self.quick.n_waiting + self._searches.n_waiting
+        return {"quick": quick, "slow": self.slow.n_waiting, "files": self.files.n_waiting}
 
     async def soon(self, call: Callable[[], Result]) -> Result:
         """Something that takes milliseconds."""
@@ -57,6 +60,11 @@ class Work:
         """Something that takes longer."""
         async with asyncio.timeout(self._patience_s):
             return await self.slow.run(call)
+
+    async def apart(self, call: Callable[[], Result]) -> Result:
+        """Something that waits for another process, and holds up no search."""
+        async with asyncio.timeout(self._patience_s):
+            return await self.files.run(call)
 
     async def search(
         self, libraries: tuple[str, ...], settings: SearchSettings, spectra: Sequence[Spectrum]
@@ -86,3 +94,4 @@ class Work:
         """Wait for what runs; what waits is dropped."""
         self.quick.close()
         self.slow.close()
+        self.files.close()

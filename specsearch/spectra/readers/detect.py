@@ -39,7 +39,10 @@ _ARCHIVES = {
 _XML_ROOT = re.compile(r"<(?:indexedmzML|mzML|(mzXML))[\s>]")
 _TEXTS = {
     Format.MGF: re.compile(r"^[ \t]*BEGIN IONS[ \t]*\r?$", re.MULTILINE | re.IGNORECASE),
-    Format.MASSBANK: re.compile(r"^ACCESSION:.*\n(?:.*\n)*?(?:RECORD_TITLE:|CH\$|PK\$)", re.MULTILINE),
+    # from the first ACCESSION only: a file of nothing else would take seconds
+    Format.MASSBANK: re.compile(
+        r"\A(?>(?s:.*?)^ACCESSION:)(?s:.*)\n(?:RECORD_TITLE:|CH\$|PK\$)", re.MULTILINE
+    ),
     Format.MSP: re.compile(r"^[ \t]*num[ _]?peaks\s*:", re.MULTILINE | re.IGNORECASE),
     Format.MASSSPECGYM: re.compile(r"\A(?=[^\n]*\bmzs\b)(?=[^\n]*\bintensities\b)[^\n]*\t"),
     Format.JSON: re.compile(r'\A\s*[\[{](?=.*?"peaks(?:_json)?"\s*:)', re.DOTALL),

@@ -13,11 +13,12 @@ from specsearch.spectra.readers.record import Record, admit
 from specsearch.spectra.readers.sources import numbered_lines
 from specsearch.spectra.spectrum import Spectrum
 
-_FIELD = re.compile(r"([^\s:][^:\t]*?)\s*:(.*)")
+# Both without a way to try a long line over and over: that takes hours, and nothing else runs meanwhile.
+_FIELD = re.compile(r"([^\s:](?:[^:\t]*[^\s:])?)\s*:(.*)")
 _QUOTED = re.compile(r'"[^"]*"')
 _BETWEEN_NUMBERS = str.maketrans(",:()\t", "     ")
 _MONA_COMMENT = re.compile(r'"([^"=]+)=([^"]*)"')
-_NIST_COMMENT = re.compile(r'([A-Za-z_][\w#]*)=("[^"]*"|\S+)')
+_NIST_COMMENT = re.compile(r'(?<![\w#])([A-Za-z_][\w#]*)=("[^"]*"|\S+)')
 
 
 def read_msp(path: Path) -> Iterator[Spectrum | Skipped]:

@@ -1,0 +1,256 @@
+"""More than there is time for, or an engine that fails: a clear word to each, and the server goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import json
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from fastapi.testclient import TestClient
+from web_material import CAFFEINE, LIBRARY, listening, records, small_app, small_server
+
+from specsearch.errors import StoreDamaged, StoreError
+from specsearch.spectra.spectrum import Spectrum
+from specsearch.web.app import Limits
+from specsearch.web.desk import Batches, Lane
+from specsearch.web.records import SpectrumOut
+from specsearch.web.served import Served
+
+LINES = {"accept": "application/x-ndjson"}
+PAGE = {"accept": "text/html"}
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with small_server(tmp_path_factory.mktemp("web")) as made:
+        yield made
+
+
+def asked(spectra: Sequence[Spectrum]) -> dict[str, Any]:
+    return {"spectra": [SpectrumOut.of(one).model_dump(exclude={"metadata"}) for one in spectra], "top": 3}
+
+
+ONE, MANY = asked([CAFFEINE]), asked(records()[:60])
+
+
+@contextmanager
+def engine(monkeypatch: pytest.MonkeyPatch, before: Callable[[], object]) -> Iterator[list[int]]:
+    """Searches that first do something; how many spectra each was asked for."""
+    sizes: list[int] = []
+    search = Served.search
+
+    def slowed(self: Served, libraries: Any, settings: Any, spectra: Sequence[Spectrum]) -> Any:
+        sizes.append(len(spectra))
+        before()
+        return search(self, libraries, settings, spectra)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Served, "search", slowed)
+        yield sizes
+
+
+def until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def test_a_full_queue_sends_away_and_answers_who_waited(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, n_places = threading.Event(), 3
+    app = small_app(served, limits=Limits(rate="1000/second", n_places=n_places))
+    with listening(app) as address, ThreadPoolExecutor(20) as pool, engine(monkeypatch, gate.wait):
+        work = app.state.work
+        sent = [pool.submit(httpx.post, f"{address}/v1/search", json=MANY, timeout=30) for _ in range(8)]
+        until(lambda: sum(one.done() for one in sent) == 8 - n_places)
+        assert work.waiting["slow"] == n_places
+        assert httpx.get(f"{address}/health").status_code == 200
+        gate.set()
+        answers = [one.result() for one in sent]
+        away = [one for one in answers if one.status_code == 503]
+        assert len(away) == 8 - n_places
+        assert {one.headers["retry-after"] for one in away} == {"1"}
+        assert {one.headers["content-type"] for one in away} == {"application/problem+json"}
+        assert [len(one.json()) for one in answers if one.status_code == 200] == [60] * n_places
+        assert httpx.post(f"{address}/v1/search", json=ONE, timeout=30).status_code == 200
+        assert set(work.waiting.values()) == {0}
+
+
+def test_short_questions_wait_in_a_queue_with_an_end(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = threading.Event()
+    app = small_app(served, limits=Limits(rate="1000/second", n_places=4))
+    with listening(app) as address, ThreadPoolExecutor(20) as pool, engine(monkeypatch, gate.wait) as sizes:
+        first = pool.submit(httpx.post, f"{address}/v1/search", json=ONE, timeout=30)
+        until(lambda: bool(sizes))
+        sent = [pool.submit(httpx.post, f"{address}/v1/search", json=ONE, timeout=30) for _ in range(9)]
+        until(lambda: sum(one.done() for one in sent) == 5)
+        gate.set()
+        statuses = sorted(one.result().status_code for one in (first, *sent))
+    assert statuses == [200] * 5 + [503] * 5
+    assert sizes == [1, 4]  # who waited was answered together
+
+
+@pytest.mark.parametrize("body", [ONE, MANY])
+def test_patience_has_an_end(served: Served, monkeypatch: pytest.MonkeyPatch, body: dict[str, Any]) -> None:
+    gate = threading.Event()
+    limits = Limits(rate="1000/second", patience_s=0.3)
+    with TestClient(small_app(served, limits=Limits(rate="1000/second"))) as client:
+        client.app.state.work._patience_s = limits.patience_s  # type: ignore[attr-defined]
+        with engine(monkeypatch, gate.wait):
+            found = client.post("/v1/search", json=body)
+            assert (found.status_code, found.headers["retry-after"]) == (503, "1")
+            gate.set()
+        client.app.state.work._patience_s = 30.0  # type: ignore[attr-defined]
+        assert client.post("/v1/search", json=body).status_code == 200
+
+
+def test_who_hangs_up_on_lines_stops_what_is_left(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    with (
+        listening(small_app(served)) as address,
+        engine(monkeypatch, lambda: time.sleep(0.3)) as sizes,
+    ):
+        connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=30)
+        headers = {**LINES, "content-type": "application/json"}
+        connection.request("POST", "/v1/search", json.dumps(MANY), headers)
+        answer = connection.getresponse()
+        assert json.loads(answer.readline())["query"] == "S0"
+        answer.close()
+        connection.close()
+        time.sleep(1.5)
+        assert len(sizes) < 4  # of sixty, sixteen at a time
+        assert httpx.post(f"{address}/v1/search", json=ONE, timeout=30).status_code == 200
+
+
+def test_lines_that_break_off_say_why(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = iter(range(100))
+
+    def fail_later() -> None:
+        if next(calls) == 1:
+            raise StoreDamaged("/inside/file is gone.", "Look for it.")
+
+    with TestClient(small_app(served)) as client, engine(monkeypatch, fail_later):
+        lines = client.post("/v1/search", json=MANY, headers=LINES).text.splitlines()
+        *answers, last = (json.loads(line) for line in lines)
+    assert [one["query"] for one in answers] == [f"S{n}" for n in range(16)]
+    assert (last["status"], last["title"]) == (503, "Service Unavailable")
+    assert last["next_step"]
+    assert "inside" not in last["detail"]  # folders of the server are nobody's business
+
+
+@pytest.mark.parametrize("body", [ONE, MANY])
+def test_a_fault_of_ours_is_told_without_its_inside(
+    served: Served, monkeypatch: pytest.MonkeyPatch, body: dict[str, Any]
+) -> None:
+    def fail() -> None:
+        raise ValueError("inside: /secret/path")
+
+    with TestClient(small_app(served), raise_server_exceptions=False) as client:
+        with engine(monkeypatch, fail):
+            for found in (
+                client.post("/v1/search", json=body),
+                client.get(f"/search?id={LIBRARY}:S1", headers=PAGE),
+            ):
+                assert found.status_code == 500
+                assert "inside" not in found.text
+                assert "Traceback" not in found.text
+                assert "default-src 'none'" in found.headers["content-security-policy"]
+        assert client.post("/v1/search", json=body).status_code == 200
+
+
+def test_a_store_that_is_removed_while_it_is_served(tmp_path: Path) -> None:
+    # What cannot be sealed is told when the library is closed, after everything was asked.
+    with (  # noqa: PT012
+        pytest.raises(StoreError, match="close"),
+        small_server(tmp_path) as served,
+        TestClient(small_app(served), raise_server_exceptions=False) as client,
+    ):
+        shutil.rmtree(tmp_path / "store")
+        for _ in range(3):
+            for path in ("/v1/search", "/v1/identify"):
+                found = client.post(path, json=MANY)
+                assert found.status_code in (200, 503), found.text
+                assert str(tmp_path) not in found.text
+        assert client.get(f"/v1/spectra/{LIBRARY}:S1").status_code in (200, 503)
+        assert client.get("/health").status_code == 200
+
+
+def test_one_question_at_fault_does_not_fail_its_neighbours() -> None:
+    gate, tried = threading.Event(), []
+
+    def answer(key: str, questions: Sequence[int]) -> list[int]:
+        gate.wait(10)
+        tried.append(list(questions))
+        if 3 in questions:
+            raise ValueError("three")
+        return [10 * question for question in questions]
+
+    async def work(lane: Lane) -> list[Any]:
+        batches = Batches(lane, answer, n_places=100)
+        first = asyncio.create_task(batches.ask("a", 0))
+        await asyncio.sleep(0.05)
+        others = [asyncio.create_task(batches.ask("a", n)) for n in range(1, 6)]
+        await asyncio.sleep(0.05)
+        gate.set()
+        return await asyncio.gather(first, *others, return_exceptions=True)
+
+    lane = Lane("test", 10)
+    answers = asyncio.run(asyncio.wait_for(work(lane), 20))
+    lane.close()
+    assert [one for one in answers if not isinstance(one, ValueError)] == [0, 10, 20, 40, 50]
+    assert isinstance(answers[3], ValueError)
+    assert tried[:2] == [[0], [1, 2, 3, 4, 5]]
+
+
+def test_an_engine_that_answers_too_little_is_an_error_not_a_silence() -> None:
+    async def work(lane: Lane) -> list[Any]:
+        batches: Batches[str, int, int] = Batches(lane, lambda key, questions: [], n_places=100)
+        first = await asyncio.gather(batches.ask("a", 1), return_exceptions=True)
+        return [*first, *await asyncio.gather(batches.ask("a", 2), return_exceptions=True)]
+
+    lane = Lane("test", 10)
+    answers = asyncio.run(asyncio.wait_for(work(lane), 20))
+    lane.close()
+    assert all(isinstance(one, ValueError) for one in answers)
+
+
+def test_any_order_of_questions_and_of_clients_that_leave() -> None:
+    """Each answer is that of its own question and key, whatever happens to the others."""
+    n_asked = 300
+
+    def answer(key: int, questions: Sequence[int]) -> list[tuple[int, int]]:
+        time.sleep(0.001)
+        return [(key, question) for question in questions]
+
+    async def ask(batches: Any, number: int) -> Any:
+        await asyncio.sleep(number * 7 % 40 / 1000)
+        return await batches.ask(number % 3, number)
+
+    async def work(lane: Lane) -> list[Any]:
+        batches = Batches(lane, answer, n_places=n_asked, most=5)
+        tasks = [asyncio.create_task(ask(batches, number)) for number in range(n_asked)]
+        await asyncio.sleep(0.02)
+        for task in tasks[::4]:
+            task.cancel()
+        answers = await asyncio.gather(*tasks, return_exceptions=True)
+        assert batches.n_waiting == 0
+        return answers
+
+    lane = Lane("test", 10)
+    answers = asyncio.run(asyncio.wait_for(work(lane), 30))
+    lane.close()
+    for number, found in enumerate(answers):
+        if number % 4 or not isinstance(found, asyncio.CancelledError):
+            assert found == (number % 3, number)
