@@ -17,7 +17,7 @@ from specsearch.report.rows import Row, hit_rows
 from specsearch.search.shortlists import Shortlist
 from specsearch.search.similar import Answer
 from specsearch.web.desk import Overloaded
-from specsearch.web.problems import Problem, problem_of
+from specsearch.web.problems import PROBLEMS, problem_of
 from specsearch.web.records import (
     MOST_PEAKS,
     AnswerOut,
@@ -43,11 +43,6 @@ _STREAMED: dict[str, Any] = {
     "content": {NDJSON: {}},
     "description": "One answer, or one line for each; where it breaks off, a problem is the last.",
 }
-_PROBLEM: dict[str, Any] = {
-    "content": {"application/problem+json": {"schema": Problem.model_json_schema()}},
-    "description": "Problem details (RFC 9457), with a next step.",
-}
-_PROBLEMS: dict[int | str, Any] = {status: _PROBLEM for status in (401, 404, 413, 422, 429, 503)}
 
 
 def work_of(request: Request) -> Work:
@@ -58,7 +53,7 @@ def work_of(request: Request) -> Work:
 
 At = Annotated[Work, Depends(work_of)]
 Accept = Annotated[str, Header()]
-router = APIRouter(prefix="/v1", responses=_PROBLEMS)
+router = APIRouter(prefix="/v1", responses=PROBLEMS)
 
 
 @router.get("/libraries")

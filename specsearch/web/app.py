@@ -18,7 +18,7 @@ from specsearch.web import api, pages
 from specsearch.web.access import Access
 from specsearch.web.guard import Guard
 from specsearch.web.metrics import CONTENT_TYPE, Metrics
-from specsearch.web.problems import add_problems
+from specsearch.web.problems import PROBLEMS, add_problems
 from specsearch.web.served import Served
 from specsearch.web.work import Work
 
@@ -94,13 +94,13 @@ def _add_health(app: FastAPI, metrics: Metrics) -> None:
         """The process answers."""
         return {"status": "ok"}
 
-    @app.get("/ready")
+    @app.get("/ready", responses={503: {"description": "Not yet."}})
     async def ready(request: Request) -> JSONResponse:
         """Model and libraries are open and warm."""
         is_ready = request.app.state.is_ready
         return JSONResponse({"status": "ready" if is_ready else "starting"}, 200 if is_ready else 503)
 
-    @app.get("/metrics", response_class=PlainTextResponse)
+    @app.get("/metrics", response_class=PlainTextResponse, responses=PROBLEMS)
     async def measured() -> Response:
         """For Prometheus."""
         return Response(metrics.text(), media_type=CONTENT_TYPE)

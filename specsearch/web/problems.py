@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -38,6 +39,15 @@ class Problem(BaseModel):
     title: str
     detail: str = ""
     next_step: str = ""
+
+
+_DESCRIBED: dict[str, Any] = {
+    "content": {"application/problem+json": {"schema": Problem.model_json_schema()}},
+    "description": "Problem details (RFC 9457), with a next step.",
+}
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    status: _DESCRIBED for status in (400, 401, 403, 404, 408, 413, 422, 429, 503)
+}
 
 
 def problem_response(
