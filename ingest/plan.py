@@ -13,11 +13,10 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
 from specsearch.errors import InputFileError, Skipped
 from specsearch.spectra.readers import read_spectra
 from specsearch.spectra.readers.detect import Format, detect_format
+from specsearch.spectra.readers.parquet import count_rows
 from specsearch.spectra.spectrum import Spectrum
 from specsearch.spectra.writers.parquet import write_parquet
 
@@ -91,12 +90,12 @@ def prepare_source(path: Path, staging: Path) -> Source:
     """
     sha256 = content_hash(path)
     if detect_format(path) is Format.PARQUET:
-        return Source(path, sha256, path, pq.ParquetFile(path).metadata.num_rows)
+        return Source(path, sha256, path, count_rows(path))
     table, complaints = staging / f"{sha256}.parquet", staging / f"{sha256}.skipped.json"
     if not complaints.exists():
         _stage(path, table, complaints)
     skipped = tuple(Skipped(**item) for item in json.loads(complaints.read_text(encoding="utf-8")))
-    n_rows = pq.ParquetFile(table).metadata.num_rows if table.exists() else 0
+    n_rows = count_rows(table) if table.exists() else 0
     return Source(path, sha256, table, n_rows, skipped)
 
 

@@ -101,7 +101,7 @@ def parse_molecule(smiles: str) -> Chem.Mol:
         As for `parse_structure`, the InChIKey excepted.
     """
     text = smiles.strip()
-    if not text or len(text) > _MAX_LENGTH or len(text.split()) > 1 or "\0" in text:
+    if not text.isascii() or "\0" in text or len(text) > _MAX_LENGTH or len(text.split()) != 1:
         raise ParseError(f"{smiles[:80]!r} is not a SMILES.", _NEXT_STEP)
     with rdBase.BlockLogs():
         molecule = Chem.MolFromSmiles(text)

@@ -76,7 +76,9 @@ def parse_elements(text: str) -> frozenset[str]:
     written = text.replace(",", "").replace(" ", "")
     symbols = re.findall(r"[A-Z][a-z]?", written)
     if not _SYMBOLS.fullmatch(written) or not all(symbol in ATOM_MASSES for symbol in symbols):
-        raise ParseError(f"{text!r} is not a list of elements.", 'Write symbols together, e.g. "CHNOPSCl".')
+        raise ParseError(
+            f"{text[:80]!r} is not a list of elements.", 'Write symbols together, e.g. "CHNOPSCl".'
+        )
     return frozenset((*symbols, "H"))
 
 

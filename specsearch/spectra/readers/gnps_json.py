@@ -11,12 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from specsearch.errors import InvalidSpectrum, Skipped
-from specsearch.spectra.readers.json_stream import json_values
+from specsearch.spectra.readers.json_stream import MAX_VALUE, json_values
 from specsearch.spectra.readers.record import Record, admit
 from specsearch.spectra.readers.sources import numbered_lines, open_binary
 from specsearch.spectra.spectrum import Spectrum
 
-_MAX_LINE = 1 << 28
 _PEAK_KEYS = ("peaks_json", "peaks")
 
 
@@ -46,8 +45,8 @@ def _has_one_record_a_line(path: Path) -> bool:
         if stream.read(1) != b"{":
             return False
         try:
-            json.loads(b"{" + stream.readline(_MAX_LINE))
-        except ValueError:
+            json.loads(b"{" + stream.readline(MAX_VALUE))
+        except (ValueError, RecursionError):
             return False
     return True
 
@@ -62,8 +61,9 @@ def _line_record(line: str, position: str) -> Record:
 def _record(value: Any, position: str) -> Record:
     if not isinstance(value, dict):
         return Record(position, fault=InvalidSpectrum("record not understood", f"a {type(value).__name__}"))
-    fields = [(key, _text(item)) for key, item in value.items() if key not in _PEAK_KEYS]
+    fields: list[tuple[str, str]] = []
     try:
+        fields += [(key, _text(item)) for key, item in value.items() if key not in _PEAK_KEYS]
         peaks = _peaks(next((value[key] for key in _PEAK_KEYS if key in value), []))
     except InvalidSpectrum as fault:
         return Record(position, fields, fault=fault)
@@ -75,7 +75,10 @@ def _text(item: Any) -> str:
         return ""
     if isinstance(item, str):
         return item
-    return json.dumps(item, ensure_ascii=False)
+    try:
+        return json.dumps(item, ensure_ascii=False)
+    except RecursionError:
+        raise InvalidSpectrum("not valid JSON", "nested too deeply") from None
 
 
 def _peaks(value: Any) -> NDArray[np.float64]:
@@ -85,7 +88,7 @@ def _peaks(value: Any) -> NDArray[np.float64]:
         if not pairs:
             return np.empty((0, 2))
         peaks = np.array(pairs, dtype=np.float64)
-    except (ValueError, TypeError, RecursionError) as error:
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise InvalidSpectrum("bad number", str(error)[:80]) from None
     if peaks.ndim != 2 or peaks.shape[1] < 2:
         raise InvalidSpectrum("bad number", "peaks are not pairs of m/z and intensity")

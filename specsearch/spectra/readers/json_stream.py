@@ -12,7 +12,7 @@ from typing import IO, Any
 from specsearch.errors import InvalidSpectrum
 
 _CHUNK = 1 << 20
-_MAX_VALUE = 1 << 28  # characters; no record is that long
+MAX_VALUE = 1 << 26  # characters; a million peaks are less
 _GAP = re.compile(r"[ \t\r\n,]*")
 _LONGEST_TOKEN = 64  # an error this close to the end of what was read may only mean: read on
 
@@ -36,7 +36,7 @@ def json_values(stream: IO[bytes] | io.BufferedIOBase) -> Iterator[Any]:
             return
         try:
             value, end = decoder.raw_decode(text, position)
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             _require_unfinished(error, text, at_end=at_end)
         else:
             if end < len(text) or at_end:
@@ -57,9 +57,12 @@ def _require_unfinished(error: Exception, text: str, *, at_end: bool) -> None:
         If it would not.
     """
     if not isinstance(error, json.JSONDecodeError):
-        raise InvalidSpectrum("not valid JSON", "nested too deeply") from None
+        detail = (
+            "nested too deeply" if isinstance(error, RecursionError) else "a number of thousands of digits"
+        )
+        raise InvalidSpectrum("not valid JSON", detail) from None
     is_open = error.msg.startswith("Unterminated string") or error.pos >= len(text) - _LONGEST_TOKEN
     if at_end and is_open:
         raise InvalidSpectrum("file truncated", error.msg) from None
-    if not is_open or len(text) > _MAX_VALUE:
+    if not is_open or len(text) > MAX_VALUE:
         raise InvalidSpectrum("not valid JSON", error.msg) from None

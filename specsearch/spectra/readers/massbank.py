@@ -8,7 +8,7 @@ from pathlib import Path
 
 from specsearch.errors import InvalidSpectrum, Skipped
 from specsearch.spectra.readers.peaks import PeakList
-from specsearch.spectra.readers.record import Record, admit
+from specsearch.spectra.readers.record import MAX_FIELDS, Record, admit, too_many_fields
 from specsearch.spectra.readers.sources import numbered_lines
 from specsearch.spectra.spectrum import Spectrum
 
@@ -57,7 +57,9 @@ class _Entry:
             return
         self.tag, _, value = line.partition(":")
         value = value.strip()
-        if self.tag in _NESTED_TAGS:
+        if len(self.fields) >= MAX_FIELDS:
+            self.peaks.fault = self.peaks.fault or too_many_fields()
+        elif self.tag in _NESTED_TAGS:
             key, _, value = value.partition(" ")
             self.fields.append((key, value))
         elif self.tag == "PK$NUM_PEAK":

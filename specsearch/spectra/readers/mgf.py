@@ -7,7 +7,7 @@ from pathlib import Path
 
 from specsearch.errors import InvalidSpectrum, Skipped
 from specsearch.spectra.readers.peaks import PeakList
-from specsearch.spectra.readers.record import Record, admit
+from specsearch.spectra.readers.record import MAX_FIELDS, Record, admit, too_many_fields
 from specsearch.spectra.readers.sources import numbered_lines
 from specsearch.spectra.spectrum import Spectrum
 
@@ -52,6 +52,8 @@ class _Block:
         if not equals:
             if not line.startswith(_COMMENT_MARKS):
                 self.peaks.add(line.replace(",", " ").split(), number)
+        elif len(self.fields) >= MAX_FIELDS:
+            self.peaks.fault = self.peaks.fault or too_many_fields()
         elif key.strip().upper() == "PEPMASS":
             mz, _, intensity = value.replace(",", " ").strip().partition(" ")
             self.fields += [("precursor_mz", mz), ("precursor_intensity", intensity.partition(" ")[0])]

@@ -9,7 +9,7 @@ from pathlib import Path
 from specsearch.errors import InvalidSpectrum, Skipped
 from specsearch.spectra.readers.fields import standard_name
 from specsearch.spectra.readers.peaks import PeakList
-from specsearch.spectra.readers.record import Record, admit
+from specsearch.spectra.readers.record import MAX_FIELDS, Record, admit, too_many_fields
 from specsearch.spectra.readers.sources import numbered_lines
 from specsearch.spectra.spectrum import Spectrum
 
@@ -19,6 +19,7 @@ _QUOTED = re.compile(r'"[^"]*"')
 _BETWEEN_NUMBERS = str.maketrans(",:()\t", "     ")
 _MONA_COMMENT = re.compile(r'"([^"=]+)=([^"]*)"')
 _NIST_COMMENT = re.compile(r'(?<![\w#])([A-Za-z_][\w#]*)=("[^"]*"|\S+)')
+_LONGEST_COMMENT = 1 << 20  # beyond, it is kept as it is: nobody says that much in fields
 
 
 def read_msp(path: Path) -> Iterator[Spectrum | Skipped]:
@@ -72,6 +73,9 @@ class _Entry:
 
     def add_field(self, field: re.Match[str] | None, line: str, number: int) -> None:
         self.position = self.position or f"line {number}"
+        if len(self.fields) >= MAX_FIELDS:
+            self.fault = self.fault or too_many_fields()
+            return
         if field is None:
             self.fault = self.fault or InvalidSpectrum("line not understood", f"line {number}: {line[:60]}")
             return
@@ -98,6 +102,9 @@ class _Entry:
                 self.peaks.add(peak.translate(_BETWEEN_NUMBERS).split(), number)
             return
         numbers = line.translate(_BETWEEN_NUMBERS).split()
+        if not numbers:
+            self.peaks.add(numbers, number)  # punctuation alone is no peak
+            return
         step = 2 if len(numbers) % 2 == 0 and _is_number(numbers[-2]) else len(numbers)
         for start in range(0, len(numbers), step):
             self.peaks.add(numbers[start : start + 2], number)
@@ -124,6 +131,8 @@ def _is_number(text: str) -> bool:
 
 def comment_fields(comment: str) -> list[tuple[str, str]]:
     """Fields in a comment, ``"key=value" ...`` (MoNA) or ``Key="a b" Key=c`` (NIST); the rest as comment."""
+    if len(comment) > _LONGEST_COMMENT:
+        return [("comment", comment)]
     pattern = _MONA_COMMENT if comment.startswith('"') else _NIST_COMMENT
     rest = " ".join(pattern.sub(" ", comment).split())
     return [*pattern.findall(comment), ("comment", rest)]

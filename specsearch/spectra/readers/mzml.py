@@ -143,6 +143,7 @@ def _peaks(entry: dict[str, Any]) -> tuple[NDArray, NDArray]:
 
 
 def _array(record: Any) -> NDArray:
-    if record is not None and record.dtype not in _NUMBER_TYPES:
+    # Where a term has the name of an array, or two arrays have one name, it is no array's record.
+    if record is not None and getattr(record, "dtype", None) not in _NUMBER_TYPES:
         raise InvalidSpectrum("peak array damaged", "no number type given")
     return decoded(record)

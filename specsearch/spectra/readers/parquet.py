@@ -19,9 +19,12 @@ from specsearch.errors import InputFileError, Skipped
 from specsearch.spectra.readers.fields import standard_fields, standard_name
 from specsearch.spectra.readers.peaks import as_float64
 from specsearch.spectra.readers.record import Record, admit
+from specsearch.spectra.readers.sources import require_believable
 from specsearch.spectra.spectrum import Spectrum
 
 _BATCH_ROWS = 2048
+_NUMBER_BYTES = 8
+_DAMAGED = (pa.ArrowException, OSError, UnicodeDecodeError)
 _PEAK_COLUMNS = ("mz", "intensity")
 _METADATA = "metadata"
 
@@ -41,11 +44,40 @@ def _records(path: Path, start: int, stop: int | None) -> Iterator[Record]:
     try:
         with pq.ParquetFile(path) as file:
             _require_peak_columns(file.schema_arrow, path)
+            _require_believable(file.metadata, path)
             for first_row, batch in _batches(file, start, stop):
                 yield from _batch_records(batch, first_row)
-    except (pa.ArrowException, OSError) as error:
-        message = str(error).splitlines()[0]
-        raise InputFileError(f"{path} is not a readable Parquet file: {message}", "Write it again.") from None
+    except _DAMAGED as error:
+        raise _unreadable(path, error) from None
+
+
+def count_rows(path: Path) -> int:
+    """How many rows a Parquet file has, by its own word.
+
+    Raises
+    ------
+    InputFileError
+        If it is damaged, or speaks of more than it can hold.
+    """
+    try:
+        with pq.ParquetFile(path) as file:
+            _require_believable(file.metadata, path)
+            return int(file.metadata.num_rows)
+    except _DAMAGED as error:
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: Exception) -> InputFileError:
+    message = (str(error).splitlines() or [type(error).__name__])[0][:200]
+    return InputFileError(f"{path} is not a readable Parquet file: {message}", "Write it again.")
+
+
+def _require_believable(metadata: pq.FileMetaData, path: Path) -> None:
+    """Raise if the footer declares more rows than the file can hold.
+
+    The numbers of each column are not asked for: pyarrow ends the process where their statistics are damaged.
+    """
+    require_believable(path, _NUMBER_BYTES * metadata.num_rows)
 
 
 def _require_peak_columns(schema: pa.Schema, path: Path) -> None:

@@ -26,7 +26,9 @@ PROFILE_NOTE = "profile mode: peaks were not centroided"
 FAULT = "fault"
 _PROFILE_ZERO_SHARE = 0.25  # converters pad each profile peak with zeros; peak picking leaves none
 _MAX_ARRAY_BYTES = 1 << 28  # 32 million float64: far above the limit of peaks, far below a zip bomb
-_MALFORMED = (PyteomicsError, AttributeError, LookupError, TypeError, ValueError)  # as pyteomics meets it
+_MOST_BETWEEN = 1 << 29  # bytes from one entry's end to the next, all of them held: a million peaks are 40 MB
+# as pyteomics meets it
+_MALFORMED = (PyteomicsError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
 
 def _unzipped(data: bytes) -> bytes:
@@ -91,7 +93,9 @@ def entries(path: Path, reader: type[OneByOne], **options: Any) -> Iterator[dict
         stream = Stream(opened)
         try:
             # A long spectrum is a long text, hence `huge_tree`; there are no entities left to expand.
-            yield from reader(stream, use_index=False, decode_binary=False, huge_tree=True, **options)
+            for entry in reader(stream, use_index=False, decode_binary=False, huge_tree=True, **options):
+                stream.n_held = 0
+                yield entry
         except etree.XMLSyntaxError as error:
             reason = "XML not well-formed" if stream.has_closing_tag else "file truncated"
             raise InvalidSpectrum(reason, str(error.msg)) from None
@@ -121,12 +125,16 @@ class Stream:
     def __init__(self, stream: io.BufferedIOBase) -> None:
         self._stream = stream
         self._chunks = (b"", b"")
+        self.n_held = 0  # bytes since whoever reads said 0
         self.seek, self.tell = stream.seek, stream.tell
 
     def read(self, size: int) -> bytes:
         chunk = self._stream.read1(size)  # a broken gzip stream raises in read, with all it had
         if chunk:
             self._chunks = (self._chunks[1], chunk)
+            self.n_held += len(chunk)
+            if self.n_held > _MOST_BETWEEN:
+                raise InvalidSpectrum("record too long", f"more than {_MOST_BETWEEN} bytes of XML")
         return chunk
 
     @property

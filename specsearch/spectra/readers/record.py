@@ -17,6 +17,7 @@ from specsearch.spectra.readers.ionization import ionization
 from specsearch.spectra.spectrum import Spectrum
 
 MAX_PEAKS = 1_000_000
+MAX_FIELDS = 5_000
 NOTES_FIELD = "specsearch_notes"
 _NOTE_SEPARATOR = "; "
 _NAME_FIELDS = ("feature_id", "title", "scans")
@@ -62,6 +63,11 @@ def admit(records: Iterable[Record], path: Path, *, first_number: int = 1) -> It
             yield _spectrum_or_skipped(record, source, f"{stem}:{number}")
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         yield Skipped(source, f"after {position}", "file truncated", detail=str(error))
+
+
+def too_many_fields() -> InvalidSpectrum:
+    """The fault of a record whose fields have no end; a reader stops to keep them at `MAX_FIELDS`."""
+    return InvalidSpectrum("too many fields", f"more than {MAX_FIELDS}")
 
 
 def file_stem(path: Path) -> str:
