@@ -119,6 +119,7 @@ def add_to_bank(
     if not files:
         raise InputFileError("No file with molecules was found.", "Name files, folders or patterns.")
     with _locked(place.folder):
+        require_free_space(place.folder, 0)
         before = _existing(place.folder, card)
         sources = {
             s.digest: s for s in (MoleculeSource.of(path, columns or Columns(), keys) for path in files)

@@ -18,6 +18,7 @@ from specsearch.errors import InputFileError, Skipped
 from specsearch.spectra.readers import find_files
 from specsearch.store.points import point_id
 from specsearch.store.schema import Key
+from specsearch.store.space import require_free_space
 from specsearch.store.store import Collection, Store
 from specsearch.store.vectors import contract_of
 
@@ -49,6 +50,7 @@ def index_files(
     work: Path,
     *,
     duplicates: Duplicates = "keep",
+    n_set_aside: int = 0,
     progress: Progress | None = None,
     make_engine: MakeEngine = here,
 ) -> Summary:
@@ -65,6 +67,8 @@ def index_files(
         Folder of the library's ledger and of staged sources; the same at every call.
     duplicates : {"keep", "collapse"}
         What to do with spectra whose SPLASH is already there.
+    n_set_aside : int
+        Spectra that were taken out of the library on purpose, and are not to come back.
     progress : Progress, optional
     make_engine : MakeEngine
         Where the encoder works; the end is the same wherever it is.
@@ -78,12 +82,13 @@ def index_files(
     """
     progress = progress or Progress()
     found = find_files(paths)
+    require_free_space(work, 0)  # for staging, the first that is written
     sources, passed_over = _sources(found.files, work / _STAGING, progress)
     passed_over = [*found.skipped, *passed_over]
     if not sources:
         raise InputFileError("No file with spectra was found.", "Name files, folders or patterns.")
     with _opened(store, library, embedder) as collection, Ledger(ledger_path(work)) as ledger:
-        settle(library, collection, ledger)
+        settle(library, collection, ledger, n_set_aside)
         reader = WindowReader(ledger, duplicates)
         _index(sources, collection, ledger, partial(make_engine, embedder), reader, progress)
         summary = summarise(library, ledger, sources, collection.count(), passed_over)
@@ -128,10 +133,13 @@ def ledger_path(work: Path) -> Path:
     return work / _LEDGER
 
 
-def settle(library: str, collection: Collection, ledger: Ledger) -> None:
-    """Make ledger and library agree, whatever ended the last run: what was acknowledged stays."""
+def settle(library: str, collection: Collection, ledger: Ledger, n_set_aside: int = 0) -> None:
+    """Make ledger and library agree, whatever ended the last run: what was acknowledged stays.
+
+    Spectra set aside are in the ledger and not in the library, until they are indexed once more.
+    """
     _take_back_unfinished(library, collection, ledger)
-    _believe_the_library(collection, ledger)
+    _believe_the_library(collection, ledger, n_set_aside)
 
 
 def _take_back_unfinished(library: str, collection: Collection, ledger: Ledger) -> None:
@@ -141,9 +149,10 @@ def _take_back_unfinished(library: str, collection: Collection, ledger: Ledger) 
         ledger.forget_unfinished()
 
 
-def _believe_the_library(collection: Collection, ledger: Ledger) -> None:
+def _believe_the_library(collection: Collection, ledger: Ledger, n_set_aside: int) -> None:
     """Rebuild a ledger that is lost, or that knows nothing of what others indexed or removed."""
-    if ledger.n_spectra() != collection.count():
+    n_there = collection.count()
+    if ledger.n_spectra() not in (n_there, n_there + n_set_aside):
         ledger.rebuild(
             Claim(p[Key.ACCESSION], bytes.fromhex(p[Key.CONTENT]), p[Key.SPLASH])
             for p in (record.payload for record in collection.scroll())

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from specsearch.errors import Skipped, StoreError
+from specsearch.errors import Skipped, StoreError, StoreFull
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS windows (
@@ -176,14 +176,15 @@ class Ledger:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
+        with self._lock, _in_words():
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield self._db
+                self._db.execute("COMMIT")
             except BaseException:
-                self._db.execute("ROLLBACK")
+                if self._db.in_transaction:  # of a full disk SQLite takes it back by itself
+                    self._db.execute("ROLLBACK")
                 raise
-            self._db.execute("COMMIT")
 
     def parts(self) -> set[tuple[str, str]]:
         """Kind and name of every table and index."""
@@ -203,6 +204,24 @@ class Ledger:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+@contextmanager
+def _in_words() -> Iterator[None]:
+    """SQLite's complaints as ours.
+
+    Raises
+    ------
+    StoreError
+    """
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        kind = StoreFull if error.sqlite_errorcode == sqlite3.SQLITE_FULL else StoreError
+        raise kind(
+            f"The ledger of the library cannot be written ({error}).",
+            "Free some space, or end whoever else writes to it; then run the same command again.",
+        ) from error
 
 
 def _rows(window: str, claims: Iterable[Claim]) -> Iterator[tuple[str, bytes, str, str]]:

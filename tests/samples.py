@@ -22,16 +22,15 @@ torch.set_num_threads(1)  # matrices this small only make threads wait for each 
 # New processes with the slow imports done. Nothing of the engine or of torch is in use in the server
 # they are forked from.
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(
-    [
-        "ingest.index",
-        "specsearch.encoder.training.train",
-        "specsearch.spectra.readers.mgf",
-        "specsearch.store.edge",
-        "pytest",
-        "sklearn.decomposition",
-    ]
-)
+PRELOADED = [
+    "ingest.index",
+    "specsearch.encoder.training.train",
+    "specsearch.spectra.readers.mgf",
+    "specsearch.store.edge",
+    "pytest",
+    "sklearn.decomposition",
+]
+PROCESSES.set_forkserver_preload(PRELOADED)
 
 TINY = EncoderConfig(
     n_fourier=4,

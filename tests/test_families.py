@@ -158,6 +158,9 @@ def test_dedup_applied_and_undone(commands: Commands, tmp_path: Path) -> None:
     applied = made.run("dedup", "lib", "--apply").stderr
     assert "Took 8 spectra" in applied
     assert "8 spectra" in made.run("graph", "lib").stderr
+    made.run("verify", "lib")
+    made.run("index", tmp_path / "twice.mgf", "--library", "lib")  # what was taken out does not come back
+    assert "8 spectra" in made.run("graph", "lib").stderr
     assert "Put 8 spectra back" in made.run("dedup", "lib", "--undo").stderr
     assert "Nothing was taken out" in made.run("dedup", "lib", "--undo").stderr
     assert made.run("cluster", "lib").stderr == before

@@ -178,10 +178,9 @@ def _tell_made(name: str, was: str, digest: LibraryDigest, store: StoreAt) -> No
 
 
 def _tell_what_stays(library: str, store: StoreAt) -> None:
-    from specsearch.cli.dedup import set_aside_folder
     from specsearch.cli.screen import say
 
-    if any(set_aside_folder(store, library).glob("*.parquet")):
+    if any(store.set_aside_folder(library).glob("*.parquet")):
         say(
             "Spectra that dedup took out of it are not there. To have them there, too: "
             f'"specsearch dedup {library} --undo{store.option()}", then the same command again.'

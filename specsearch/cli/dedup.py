@@ -80,6 +80,8 @@ def dedup(
         _undo(library, store)
         return
     settings = DuplicateSettings(Level(level), entropy)
+    if is_applied:
+        _finish(library, store)
     with progress_bar() as bar:
         snapshot = read_library(store, library, bar)
         duplicates = find_duplicates(snapshot, settings)
@@ -129,6 +131,18 @@ def _write_kept(path: Path, snapshot: Snapshot, duplicates: Duplicates, store: S
         say(f"Wrote {write_spectra(path, spectra()):,} spectra to {path}.")
 
 
+def _finish(library: str, store: StoreAt) -> None:
+    """Go on where an interrupted --apply ended, before the library is looked at."""
+    from specsearch.cli.screen import say
+    from specsearch.store.set_aside import finish_setting_aside
+
+    if not store.set_aside_folder(library).is_dir():
+        return
+    with store.open() as opened, opened.open(library, write=True) as collection:
+        if n_points := finish_setting_aside(collection, store.set_aside_folder(library)):
+            say(f"Took out the rest of {n_points:,} spectra that an interrupted run had begun with.")
+
+
 def _apply(snapshot: Snapshot, duplicates: Duplicates, store: StoreAt) -> None:
     from specsearch.cli.screen import say
     from specsearch.store.set_aside import set_aside
@@ -139,7 +153,7 @@ def _apply(snapshot: Snapshot, duplicates: Duplicates, store: StoreAt) -> None:
         return
     with store.open() as opened, opened.open(snapshot.library, write=True) as collection:
         set_aside(
-            collection, gone, set_aside_folder(store, snapshot.library) / f"{snapshot.digest[:16]}.parquet"
+            collection, gone, store.set_aside_folder(snapshot.library) / f"{snapshot.digest[:16]}.parquet"
         )
     say(
         f"Took {len(gone):,} spectra out of {snapshot.library!r}; "
@@ -151,7 +165,7 @@ def _undo(library: str, store: StoreAt) -> None:
     from specsearch.cli.screen import say
     from specsearch.store.set_aside import put_back
 
-    files = sorted(set_aside_folder(store, library).glob("*.parquet"))
+    files = sorted(store.set_aside_folder(library).glob("*.parquet"))
     if not files:
         say(f"Nothing was taken out of {library!r}.")
         return
@@ -161,12 +175,3 @@ def _undo(library: str, store: StoreAt) -> None:
     for path in files:
         path.unlink()
     say(f"Put {n_back:,} spectra back into {library!r}.")
-
-
-def set_aside_folder(store: StoreAt, library: str) -> Path:
-    """Where spectra lie that were taken out."""
-    return (
-        store.work_folder(library).parent / "set-aside" / library
-        if store.is_server
-        else store.folder / library / "set-aside"
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Iterator
@@ -45,7 +46,9 @@ def _in_words() -> Iterator[None]:
     except OSError as error:
         _raise_for_developers()
         where = f"{error.filename}: " if error.filename else ""
-        _end(f"Error: {where}{error.strerror or error}. Check the path and its permissions.", _FAILURE)
+        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        step = "Free some space." if is_full else "Check the path and its permissions."
+        _end(f"Error: {where}{error.strerror or error}. {step}", _FAILURE)
     except Exception as error:  # noqa: BLE001 - the one place that may: whoever called sees words, not a traceback
         _raise_for_developers()
         _end(

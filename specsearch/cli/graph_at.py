@@ -44,13 +44,14 @@ def fresh_graph(
         Those of the graph that is there, else the defaults.
     """
     from specsearch.search.graph import GraphSettings, Kind
-    from specsearch.search.graph_files import Build, build_graph, find_graph, write_graph
+    from specsearch.search.graph_files import Build, build_graph, find_graph, forget_stale, write_graph
 
     folder = graph_folder(store, library)
     old = find_graph(folder)
     settings = settings or (old.settings if old else GraphSettings())
     if old and old.digest == snapshot.digest and old.settings == settings:
         old.require_of(snapshot)
+        forget_stale(folder)
         return old, Build(0, len(snapshot))
     task = bar.add_task("finding neighbours", total=len(Kind) * len(snapshot))
     graph, build = build_graph(snapshot, settings, old, lambda n: bar.advance(task, n))

@@ -102,8 +102,9 @@ def index_into(
     from ingest.index import index_files
     from specsearch.cli.progress import IngestBar, IngestLines
     from specsearch.cli.screen import progress_bar, says_json
+    from specsearch.store.set_aside import count_set_aside
 
-    work = store.work_folder(library)
+    work, aside = store.work_folder(library), count_set_aside(store.set_aside_folder(library))
     with store.open() as opened, progress_bar() as bar:
         return index_files(
             files,
@@ -112,6 +113,7 @@ def index_into(
             embedder,
             work,
             duplicates=duplicates,
+            n_set_aside=aside,
             progress=IngestLines() if says_json() else IngestBar(bar),
             make_engine=make_engine or here,
         )

@@ -65,6 +65,11 @@ class StoreAt:
         require_library_name(library)
         return self._local / library if self.is_server else self._local / library / _INGEST
 
+    def set_aside_folder(self, library: str) -> Path:
+        """Where spectra lie that "dedup" took out of a library."""
+        folder = self.work_folder(library).parent / "set-aside"
+        return folder / library if self.is_server else folder
+
     @property
     def banks(self) -> Path:
         """Folder of the banks' files, each in a folder of its own."""

@@ -88,14 +88,17 @@ def _ledger(library: str, store: StoreAt, n_all: int) -> Finding:
     from ingest.index import ledger_path
     from ingest.ledger import Ledger
     from specsearch.search.self_check import Finding
+    from specsearch.store.set_aside import count_set_aside
 
     path = ledger_path(store.work_folder(library))
     if not path.exists():
         return Finding("ledger", None, "there is none on this machine")
     with Ledger(path) as ledger:
         n_open, n_known = len(ledger.unfinished()), ledger.n_spectra()
-    is_good = not n_open and n_known == n_all
+    n_aside = count_set_aside(store.set_aside_folder(library))
+    is_good = not n_open and n_known in (n_all, n_all + n_aside)
     detail = f"{n_known:,} spectra, {n_open:,} of a run that was not finished; the library has {n_all:,}"
+    detail += f", and {n_aside:,} are set aside" if n_aside else ""
     step = "" if is_good else f"specsearch verify {library} --repair, or index the same files again"
     return Finding("ledger", is_good, detail, step)
 
@@ -103,10 +106,11 @@ def _ledger(library: str, store: StoreAt, n_all: int) -> Finding:
 def _repair(library: str, store: StoreAt) -> None:
     from ingest.index import ledger_path, settle
     from ingest.ledger import Ledger
+    from specsearch.store.set_aside import count_set_aside
 
     with store.open() as opened, opened.open(library, write=True) as collection:
         path = ledger_path(store.work_folder(library))
         if path.exists():
             with Ledger(path) as ledger:
-                settle(library, collection, ledger)
+                settle(library, collection, ledger, count_set_aside(store.set_aside_folder(library)))
         collection.optimize()

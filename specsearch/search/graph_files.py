@@ -33,6 +33,7 @@ from specsearch.search.snapshot import NODE_SCHEMA, POINT_ID, Snapshot
 from specsearch.spectra.writers.atomic import replacing
 from specsearch.store.integrity import read_json, write_json
 from specsearch.store.schema import Contract, Key
+from specsearch.store.space import require_free_space
 from specsearch.store.store import Collection
 
 GRAPH = "graph.json"
@@ -212,9 +213,12 @@ def write_graph(folder: Path, graph: Graph) -> None:
 
     Raises
     ------
-    InputFileError
+    StoreFull
+        If there is not enough free space.
+    StoreError, InputFileError
         If the folder cannot be written.
     """
+    require_free_space(folder, graph.nodes.nbytes + graph.edges.nbytes)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -235,7 +239,13 @@ def write_graph(folder: Path, graph: Graph) -> None:
             "files": names,
         },
     )
-    for stale in set(folder.glob("*.parquet")) - {folder / name for name in names.values()}:
+    forget_stale(folder)
+
+
+def forget_stale(folder: Path) -> None:
+    """Remove tables that ``graph.json`` does not name: of the graph before, or of a build that was killed."""
+    named = {folder / Path(str(name)).name for name in read_json(folder / GRAPH)["files"].values()}
+    for stale in set(folder.glob("*.parquet")) - named:
         stale.unlink()
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import qdrant_edge as engine
 
-from specsearch.errors import SpecsearchError, StoreError
+from specsearch.errors import SpecsearchError, StoreError, StoreFull
 from specsearch.store.filters import Filter
 from specsearch.store.integrity import SHARD
 from specsearch.store.payload import pack_payload, unpack_payload
@@ -24,6 +24,7 @@ ENGINE = "qdrant-edge-py"
 ENGINE_VERSION = version(ENGINE)
 _BYTES_PER_SPARSE_VALUE = 16  # storage and inverted index
 _BYTES_PER_PAYLOAD = 4096
+_NO_SPACE = "os error 28"
 
 
 @contextmanager
@@ -34,6 +35,11 @@ def engine_call(action: str, library: Path) -> Iterator[None]:
     except SpecsearchError:
         raise
     except Exception as error:
+        if _NO_SPACE in str(error):  # even opening for a search writes a little
+            raise StoreFull(
+                f"The disk is full: the embedded engine could not {action} the library in {library}.",
+                "Free some space and run the same command again; what was stored so far is kept.",
+            ) from error
         raise StoreError(
             f"The embedded engine could not {action} the library in {library}: {error}.",
             "If it happens again, index the library again from its files.",

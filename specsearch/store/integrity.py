@@ -6,6 +6,7 @@ file is compared with the manifest before the engine sees it.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import zlib
@@ -13,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from specsearch.errors import StoreDamaged
+from specsearch.errors import StoreDamaged, StoreFull
 
 MANIFEST = "manifest.json"
 CONTRACT = "contract.json"
@@ -23,13 +24,25 @@ _NEXT_STEP = "Index the library again from its files, or bring the folder back f
 
 
 def write_json(path: Path, values: dict[str, Any]) -> None:
-    """Write a JSON file whole or not at all, durably."""
+    """Write a JSON file whole or not at all, durably.
+
+    Raises
+    ------
+    StoreFull
+        If there is no space left for it.
+    """
     beside = path.with_name(path.name + ".new")
-    with beside.open("w", encoding="utf-8") as handle:
-        json.dump(values, handle, indent=1, sort_keys=True)
-        handle.flush()
-        os.fsync(handle.fileno())
-    os.replace(beside, path)
+    try:
+        with beside.open("w", encoding="utf-8") as handle:
+            json.dump(values, handle, indent=1, sort_keys=True)
+            handle.flush()
+            os.fsync(handle.fileno())
+        os.replace(beside, path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise StoreFull(f"The disk of {path} is full.", "Free some space and try again.") from error
     _sync_folder(path.parent)
 
 

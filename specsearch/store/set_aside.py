@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -14,9 +15,13 @@ from specsearch.errors import StoreDamaged, StoreError
 from specsearch.spectra.writers.atomic import replacing
 from specsearch.store.points import Point, SparseVector
 from specsearch.store.queries import Record
+from specsearch.store.space import require_free_space
 from specsearch.store.store import Collection
 
 _BATCH = 1_000
+_BYTES_PER_POINT = 8_192  # generously: vectors and payload
+_BEGUN = ".begun.parquet"
+_FROM_FILES = "Index the spectra again from their files."
 _SPARSE = ("peaks", "losses")
 _SCHEMA = pa.schema(
     [
@@ -32,6 +37,8 @@ _SCHEMA = pa.schema(
 def set_aside(collection: Collection, point_ids: Sequence[str], path: Path) -> None:
     """Take points out of a library; the file is complete before the first point goes.
 
+    Until the last one has gone it has a name of its own, by which `finish_setting_aside` knows it.
+
     Parameters
     ----------
     collection : Collection
@@ -45,16 +52,58 @@ def set_aside(collection: Collection, point_ids: Sequence[str], path: Path) -> N
     StoreError
         If the file is there already, or the library cannot be written.
     """
-    if path.exists():
+    begun = path.with_suffix(_BEGUN)
+    if path.exists() or begun.exists():
         raise StoreError(f"{path} is there already.", "Put those spectra back first, or remove the file.")
+    require_free_space(path.parent, _BYTES_PER_POINT * len(point_ids))
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary, pq.ParquetWriter(temporary, _SCHEMA, compression="zstd") as writer:
+    with replacing(begun) as temporary, pq.ParquetWriter(temporary, _SCHEMA, compression="zstd") as writer:
         for batch in _batches(point_ids):
             records = collection.fetch(batch, with_vectors=True)
             writer.write_table(pa.Table.from_pylist([_row(r) for r in records.values()], _SCHEMA))
+    _take_out(collection, point_ids, begun)
+
+
+def finish_setting_aside(collection: Collection, folder: Path) -> int:
+    """Take out what a killed `set_aside` has not yet taken out; how many points it was about.
+
+    Without this, what is left of a group of duplicates would be looked at without those that are gone.
+
+    Raises
+    ------
+    StoreError
+        If a file cannot be read, or the library cannot be written.
+    """
+    n_points = 0
+    for begun in sorted(folder.glob(f"*{_BEGUN}")):
+        try:
+            point_ids = pq.read_table(begun, columns=["point_id"])["point_id"].to_pylist()
+        except (OSError, pa.ArrowException) as error:
+            raise StoreDamaged(f"{begun} cannot be read: {error}.", _FROM_FILES) from error
+        _take_out(collection, point_ids, begun)
+        n_points += len(point_ids)
+    return n_points
+
+
+def _take_out(collection: Collection, point_ids: Sequence[str], begun: Path) -> None:
     for batch in _batches(point_ids):
         collection.delete(batch)
     collection.flush()
+    os.replace(begun, begun.with_name(begun.name.removesuffix(_BEGUN) + ".parquet"))
+
+
+def count_set_aside(folder: Path) -> int:
+    """How many points lie in a folder's files.
+
+    Raises
+    ------
+    StoreDamaged
+        If one of them cannot be read.
+    """
+    try:
+        return sum(pq.read_metadata(path).num_rows for path in folder.glob("*.parquet"))
+    except (OSError, pa.ArrowException) as error:
+        raise StoreDamaged(f"A file in {folder} cannot be read: {error}.", _FROM_FILES) from error
 
 
 def put_back(collection: Collection, path: Path) -> int:
@@ -77,7 +126,7 @@ def put_back(collection: Collection, path: Path) -> int:
         return int(file.metadata.num_rows)
     except (OSError, pa.ArrowException) as error:
         message = f"{path} cannot be read: {error}."
-        raise StoreDamaged(message, "Index the spectra again from their files.") from error
+        raise StoreDamaged(message, _FROM_FILES) from error
 
 
 def _batches(point_ids: Sequence[str]) -> Iterator[list[str]]:

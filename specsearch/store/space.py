@@ -13,7 +13,7 @@ SAFETY = 2
 
 
 def require_free_space(folder: Path, n_bytes: int) -> None:
-    """Raise unless twice `n_bytes`, and a floor, are free on the disk of `folder`.
+    """Raise unless twice `n_bytes`, and a floor, are free on the disk of `folder`, there or to be made.
 
     Raises
     ------
@@ -21,7 +21,8 @@ def require_free_space(folder: Path, n_bytes: int) -> None:
         Saying how much is missing.
     """
     needed = SAFETY * n_bytes + FLOOR_BYTES
-    free = shutil.disk_usage(folder).free
+    there = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
+    free = shutil.disk_usage(there).free
     if free < needed:
         raise StoreFull(
             f"The disk of {folder} has {free / 1e6:.0f} MB free; {needed / 1e6:.0f} MB are needed to go on "

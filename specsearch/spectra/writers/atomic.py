@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import glob
 import gzip
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO, cast
+
+import psutil
 
 from specsearch.errors import InputFileError
 
@@ -21,6 +24,7 @@ def replacing(path: Path) -> Iterator[Path]:
     InputFileError
         If the file cannot be written.
     """
+    _forget_killed(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield temporary
@@ -30,6 +34,14 @@ def replacing(path: Path) -> Iterator[Path]:
         raise InputFileError(message, "Check the folder and its free space.") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _forget_killed(path: Path) -> None:
+    """Remove what processes that are no more had begun to write."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        writer = left.name.removesuffix(".part").rpartition(".")[2]
+        if writer.isdigit() and not psutil.pid_exists(int(writer)):
+            left.unlink(missing_ok=True)
 
 
 @contextmanager
