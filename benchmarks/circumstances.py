@@ -12,6 +12,8 @@ from typing import Any
 from specsearch.report import circumstances as report
 
 _ROOT = Path(__file__).resolve().parents[1]
+_PROC_STAT = Path("/proc/stat")
+_STEAL = 7
 
 
 def circumstances(arguments: argparse.Namespace, model_digest: str = "") -> dict[str, Any]:
@@ -20,6 +22,7 @@ def circumstances(arguments: argparse.Namespace, model_digest: str = "") -> dict
         "commit": _git("rev-parse", "HEAD"),
         "dirty": bool(_git("status", "--porcelain")),
         "writes_bytecode": not sys.dont_write_bytecode,
+        "stolen_share": _stolen_share(),
         **report.circumstances(vars(arguments), model_digest),
     }
 
@@ -37,6 +40,24 @@ def write_result(
     return path
 
 
+def _stolen_share() -> float | None:
+    """Share of the processors' time, since this module was loaded, that a virtual machine's host withheld."""
+    if not _PROC_STAT.is_file():
+        return None
+    began, now = _BEGAN, _processor_times()
+    return (now[_STEAL] - began[_STEAL]) / max(1, sum(now) - sum(began))
+
+
+def _processor_times() -> list[int]:
+    """See proc_stat(5): ticks of user, nice, system, idle, iowait, irq, softirq and steal."""
+    if not _PROC_STAT.is_file():
+        return []
+    return [int(word) for word in _PROC_STAT.read_text(encoding="ascii").splitlines()[0].split()[1:9]]
+
+
 def _git(*words: str) -> str:
     answer = subprocess.run(["git", *words], cwd=_ROOT, capture_output=True, text=True, check=False)
     return answer.stdout.strip()
+
+
+_BEGAN = _processor_times()
