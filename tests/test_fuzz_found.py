@@ -225,3 +225,20 @@ def test_hdf5_numbers_of_any_kind(tmp_path: Path, dtype: str) -> None:
     else:
         with pytest.raises(InputFileError):
             list(read_spectra(tmp_path / "a.hdf5"))
+
+
+def test_mzxml_of_a_namespace_with_a_brace(tmp_path: Path) -> None:
+    write_seeds("mzxml", tmp_path / "seeds", None)
+    (seed,) = (tmp_path / "seeds").iterdir()
+    path = written(tmp_path / "a.mzXML", seed.read_text().replace("schema_revision", "schema_re}vision"))
+    assert outcomes(path) == ["a:scan=2", "a:scan=3", "XML not well-formed"]
+
+
+def test_hdf5_names_that_are_no_utf8(tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "a.hdf5", "w") as file:
+        file.create_dataset("spectrum", data=np.full((1, 2, 4), 60.5))
+        file.create_dataset(b"na\xffme", data=["text"])
+    (spectrum,) = read_spectra(tmp_path / "a.hdf5")
+    assert isinstance(spectrum, Spectrum)
+    assert "text" in spectrum.metadata.values()

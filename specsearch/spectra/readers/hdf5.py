@@ -6,6 +6,7 @@ datasets of length n_spectra beside it). Needs h5py, an optional extra.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -93,13 +94,13 @@ def _is_own(dataset: object, file: h5py.File) -> bool:
 def _columns(file: h5py.File, n_spectra: int, path: Path) -> dict[str, h5py.Dataset]:
     """Datasets with one value a spectrum, by field."""
     found = {
-        _RENAMED.get(name, name): dataset
+        _RENAMED.get(_text(name), _text(name)): dataset
         for name, dataset in file.items()
         if _is_own(dataset, file) and dataset.shape == (n_spectra,)
     }
     for dataset in found.values():
         require_believable(path, dataset.nbytes)
-    require_readable_texts(path, [d.name for d in found.values() if d.dtype.kind == "O"])
+    require_readable_texts(path, [os.fsdecode(d.name) for d in found.values() if d.dtype.kind == "O"])
     return found
 
 
@@ -119,4 +120,5 @@ def _as_float64(numbers: NDArray) -> NDArray[np.float64]:
 
 
 def _text(value: Any) -> str:
+    """A value or a name; h5py hands on as bytes what is no UTF-8."""
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

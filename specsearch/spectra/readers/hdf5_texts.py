@@ -48,7 +48,7 @@ def _read(path: str, names: Sequence[str]) -> None:
 
     with h5py.File(path, "r") as file:
         for name in names:
-            dataset = file[name]
+            dataset = file[os.fsencode(name)]  # which need not be UTF-8
             for first in range(0, len(dataset), _ROWS):
                 dataset[first : first + _ROWS]
 

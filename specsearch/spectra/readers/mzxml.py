@@ -17,6 +17,7 @@ from specsearch.spectra.readers.pyteomics_xml import (
     Stream,
     decoded,
     entries,
+    local_name,
     looks_like_profile,
 )
 from specsearch.spectra.readers.record import Record, admit, file_stem
@@ -48,7 +49,7 @@ class _Reader(OneByOne, mzxml.MzXML):
         return xml.XML.iterfind(self, path, **options)
 
     def _get_info_smart(self, element: etree._Element, **options: Any) -> Any:
-        if etree.QName(element).localname == "peaks":
+        if local_name(element) == "peaks":
             return self._peaks_info(element, **options)
         return super()._get_info_smart(element, **options)
 
@@ -84,7 +85,7 @@ def _file_is_centroided(path: Path) -> str | None:
     with open_binary(path) as opened, suppress(etree.XMLSyntaxError):  # the scans will tell of it
         events = etree.iterparse(Stream(opened), events=("start",), tag=("{*}dataProcessing", "{*}scan"))
         for _, element in events:
-            if etree.QName(element).localname == "scan":
+            if local_name(element) == "scan":
                 break
             said = element.get("centroided", said)
     return said

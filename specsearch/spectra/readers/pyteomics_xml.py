@@ -48,7 +48,7 @@ class OneByOne(xml.XML):
     }
 
     def _get_info_smart(self, element: etree._Element, **options: Any) -> Any:
-        if etree.QName(element).localname != self._default_iter_tag:
+        if local_name(element) != self._default_iter_tag:
             return super()._get_info_smart(element, **options)
         _forget_before(element)
         try:
@@ -61,6 +61,11 @@ class OneByOne(xml.XML):
     def _base64_decode(self, source: str) -> bytes:
         """Refuses what is no base64; pyteomics leaves it out, which moves the bytes behind it."""
         return base64.b64decode("".join(source.split()), validate=True)
+
+
+def local_name(element: etree._Element) -> str:
+    """Name of an element without its namespace, which may be no address at all: `etree.QName` refuses it."""
+    return str(element.tag).rpartition("}")[2]
 
 
 def _forget_before(element: etree._Element) -> None:
