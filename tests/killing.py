@@ -26,7 +26,7 @@ PROCESSES.set_forkserver_preload(
         *("specsearch.evaluation.library_recall", "specsearch.report.tables", "specsearch.report.receipt"),
     ]
 )
-_LIMIT_S = 120
+_LIMIT_S = 300  # beyond which it hangs, also on a busy machine
 
 
 class Ended(NamedTuple):

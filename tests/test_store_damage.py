@@ -124,6 +124,17 @@ def test_a_killed_search_keeps_the_seal(root: Path) -> None:
         assert collection.count() == N_POINTS - 3
 
 
+def test_a_search_killed_while_the_engine_loads_keeps_the_seal(root: Path) -> None:
+    """It writes some files anew when it loads, each in a folder of its own before it takes its place."""
+    segment = next(path for path in (root / "lib" / "shard" / "segments").iterdir() if path.is_dir())
+    for folder in (root / "lib" / "shard", segment):
+        (folder / ".atomicwriteAb12Cd").mkdir()
+        (folder / ".atomicwriteAb12Cd" / "tmpfile.tmp").write_text("half of")
+    with EmbeddedStore(root) as store, store.open("lib") as collection:
+        assert collection.count() == N_POINTS - 3
+    assert not list(root.rglob(".atomicwrite*"))
+
+
 def test_writing_again_seals_again(root: Path) -> None:
     store = EmbeddedStore(root)
     for round_ in range(3):

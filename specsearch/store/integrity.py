@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,6 +21,7 @@ MANIFEST = "manifest.json"
 CONTRACT = "contract.json"
 SHARD = "shard"
 _CHUNK_BYTES = 2**22
+_BEGUN = ".atomicwrite*"  # folders in which the engine begins files, also when it loads
 _NEXT_STEP = "Index the library again from its files, or bring the folder back from a backup."
 
 
@@ -83,7 +85,7 @@ def seal(library: Path) -> None:
 
 
 def verify(library: Path) -> bool:
-    """Compare a library with its manifest.
+    """Compare a library with its manifest; what a killed engine had begun to write is cleared away.
 
     Returns
     -------
@@ -102,6 +104,8 @@ def verify(library: Path) -> bool:
     entries = manifest.get("files")
     if manifest.get("state") != "closed" or not isinstance(entries, dict):
         raise StoreDamaged(f"The manifest {library / MANIFEST} makes no sense.", _NEXT_STEP)
+    for begun in list((library / SHARD).rglob(_BEGUN)):
+        shutil.rmtree(begun, ignore_errors=True)
     files = _files(library)
     for name in sorted(entries.keys() ^ files.keys()):
         fault = "is missing" if name in entries else "does not belong there"
