@@ -100,6 +100,21 @@ def test_a_killed_worker_is_replaced_and_nothing_is_lost(
 
 
 @pytest.mark.slow
+def test_of_a_lost_node_the_others_take_over(
+    tmp_path: Path, file: Path, undisturbed: dict[str, tuple[Any, ...]]
+) -> None:
+    cluster_utils = pytest.importorskip("ray.cluster_utils")
+    cluster = cluster_utils.Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    try:
+        node = cluster.add_node(num_cpus=1)
+        lose = AtFirstWindow(lambda: cluster.remove_node(node, allow_graceful=False))
+        require_same(index(tmp_path, file, make_engine=on_ray(cluster.address), progress=lose), undisturbed)
+        assert len(cluster.list_all_nodes()) == 1
+    finally:
+        cluster.shutdown()
+
+
+@pytest.mark.slow
 def test_a_killed_driver_goes_on_where_it_was(
     tmp_path: Path, file: Path, undisturbed: dict[str, tuple[Any, ...]]
 ) -> None:
