@@ -26,6 +26,7 @@ _COMMANDS = {
     "serve": "serve",
     "libraries": "libraries",
     "verify": "verify",
+    "plan": "plan",
     "backup": "backup",
     "restore": "backup",
     "copy": "backup",

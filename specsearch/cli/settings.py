@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 STORE_ENV = "SPECSEARCH_STORE"
 API_KEY_ENV = "SPECSEARCH_QDRANT_API_KEY"
+INSECURE_ENV = "SPECSEARCH_QDRANT_INSECURE"  # 1: "I know that nobody else is on the network to the server"
 MODEL_ENV = "SPECSEARCH_MODEL"
 DATA_ENV = "SPECSEARCH_DATA"
 _INGEST = "ingest"
@@ -55,7 +56,9 @@ class StoreAt:
         from specsearch.store.store import open_store
 
         return open_store(
-            self.location if self.is_server else self.folder, os.environ.get(API_KEY_ENV) or None
+            self.location if self.is_server else self.folder,
+            os.environ.get(API_KEY_ENV) or None,
+            is_private_network=os.environ.get(INSECURE_ENV) == "1",
         )
 
     def work_folder(self, library: str) -> Path:

@@ -43,19 +43,24 @@ class ServerStore:
         self._settings = settings or LARGE_INDEX
 
     @classmethod
-    def connect(cls, url: str, api_key: str | None = None, timeout_s: int = TIMEOUT_S) -> Self:
+    def connect(
+        cls,
+        url: str,
+        api_key: str | None = None,
+        timeout_s: int = TIMEOUT_S,
+        *,
+        is_private_network: bool = False,
+    ) -> Self:
         """Open the connection and see that the server answers.
 
         Raises
         ------
         StoreError
-            If it does not, or if the key would travel unencrypted to another machine.
+            If it does not, or if the key would travel unencrypted to another machine over a network that
+            nobody called private.
         """
-        parts = urlsplit(url)
-        if api_key and parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
-            raise StoreError(
-                "The API key would travel unencrypted.", "Use an https:// address for a server elsewhere."
-            )
+        if api_key and not is_private_network:
+            _require_safe_road(url)
         with warnings.catch_warnings(), server_call(f"connect to {url}"):
             warnings.filterwarnings("ignore", message="Api key is used with an insecure connection")
             client = QdrantClient(url=url, api_key=api_key, timeout=timeout_s, check_compatibility=False)
@@ -186,6 +191,16 @@ class ServerStore:
         if not isinstance(values, dict):
             raise StoreDamaged(f"The contract of {name!r} makes no sense.", "Index the library again.")
         return Contract.from_dict(values)
+
+
+def _require_safe_road(url: str) -> None:
+    parts = urlsplit(url)
+    if parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
+        raise StoreError(
+            "The API key would travel unencrypted.",
+            "Use an https:// address for a server elsewhere, or set SPECSEARCH_QDRANT_INSECURE=1 if nobody "
+            "else is on the network between.",
+        )
 
 
 def _is_library(contract: dict[str, Any] | None) -> bool:

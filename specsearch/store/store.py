@@ -187,7 +187,9 @@ class Store(Protocol):
     ) -> None: ...
 
 
-def open_store(location: str | Path, api_key: str | None = None) -> Store:
+def open_store(
+    location: str | Path, api_key: str | None = None, *, is_private_network: bool = False
+) -> Store:
     """Open a store: a folder, or the address of a Qdrant server.
 
     Parameters
@@ -197,6 +199,8 @@ def open_store(location: str | Path, api_key: str | None = None) -> Store:
         server's port is 6333 unless the address names one.
     api_key : str, optional
         Of the server.
+    is_private_network : bool
+        Nobody else is on the network to the server, so the key may travel over it unencrypted.
 
     Raises
     ------
@@ -206,7 +210,7 @@ def open_store(location: str | Path, api_key: str | None = None) -> Store:
     if str(location).startswith(("http://", "https://")):
         from specsearch.store.server import ServerStore
 
-        return ServerStore.connect(str(location), api_key)
+        return ServerStore.connect(str(location), api_key, is_private_network=is_private_network)
     from specsearch.store.embedded import EmbeddedStore
 
     return EmbeddedStore(Path(location))
