@@ -101,7 +101,7 @@ class ServerCollection:
                 using=query.vector_name,
                 limit=query.limit,
                 filter=terms.filter(query.filter),
-                params=terms.params(plan, self._quantization),
+                params=terms.params(query.vector, plan, self._quantization),
                 with_payload=query.with_payload,
             )
             for query, plan in zip(queries, plans, strict=True)

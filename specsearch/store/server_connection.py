@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import grpc
 from qdrant_client import QdrantClient
+from qdrant_client.common.client_exceptions import QdrantException
 from qdrant_client.http.exceptions import ApiException
 
 from specsearch.errors import InputFileError, StoreError
@@ -115,8 +116,8 @@ class Connection:
         try:
             with closing(self._made(_PROBE_S, **self._grpc)) as probe:
                 metadata = probe.get_collection(name).config.metadata or {}
-        except (grpc.RpcError, ApiException) as error:
-            code = error.code().name if isinstance(error, grpc.RpcError) else str(error)
+        except (grpc.RpcError, ApiException, QdrantException, ValueError) as error:
+            code = error.code().name if isinstance(error, grpc.RpcError) else type(error).__name__
             return self._over_http(f"does not answer ({code})")
         key, value = mark
         if metadata.get(key) != value:

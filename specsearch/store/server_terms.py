@@ -118,11 +118,10 @@ def vector(vector: QueryVector) -> Any:
     return vector.tolist()
 
 
-def params(plan: SearchPlan, quantization: Quantization) -> models.SearchParams:
+def params(vector: QueryVector, plan: SearchPlan, quantization: Quantization) -> models.SearchParams:
     acorn = models.AcornSearchParams(enable=True, max_selectivity=1.0) if plan.acorn else None
-    return models.SearchParams(
-        hnsw_ef=plan.ef, exact=plan.exact, acorn=acorn, quantization=_rescoring(plan.exact, quantization)
-    )
+    rescoring = None if isinstance(vector, SparseVector) else _rescoring(plan.exact, quantization)
+    return models.SearchParams(hnsw_ef=plan.ef, exact=plan.exact, acorn=acorn, quantization=rescoring)
 
 
 def _rescoring(exact: bool, quantization: Quantization) -> models.QuantizationSearchParams | None:
