@@ -6,6 +6,7 @@ Against the stand-in of `server_standin`: our calls are real, Qdrant is not.
 from __future__ import annotations
 
 from concurrent import futures
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ from server_standin import (
 from store_material import CONTRACT, points
 
 from specsearch.cli.server_options import server_options
-from specsearch.errors import InputFileError, LibraryNotFound, StoreError
+from specsearch.errors import ContractMismatch, InputFileError, LibraryNotFound, StoreError
 from specsearch.store.planner import LARGE_INDEX
 from specsearch.store.queries import ScoreRequest, VectorQuery
 from specsearch.store.server import ServerStore
@@ -91,6 +92,7 @@ def test_a_write_cannot_reach_more_copies_than_there_are() -> None:
         ServerSettings(replicas=2, write_consistency=3)
 
 
+@pytest.mark.filterwarnings("ignore:Local mode performs exact")
 @pytest.mark.parametrize(
     ("quantization", "walk"),
     [
@@ -291,6 +293,13 @@ def test_a_collection_made_by_hand_is_left_alone() -> None:
     with pytest.raises(StoreError, match="did not make"), store.making("hand", CONTRACT):
         pass
     assert server.local.count("hand").count == 1
+
+
+def test_a_library_of_another_payload_version_is_read_by_name_and_refused_by_contract() -> None:
+    store = connected(StandInServer())
+    store.create("lib", replace(CONTRACT, payload_version=CONTRACT.payload_version + 1)).close()
+    with store.open("lib") as library, pytest.raises(ContractMismatch, match=r"payload_version is 3 there"):
+        library.contract.require_same(CONTRACT, "lib")
 
 
 def test_a_load_killed_before_its_fields_were_indexed() -> None:

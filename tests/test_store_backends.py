@@ -1,8 +1,8 @@
 """The same suite against every backend: embedded, two stand-ins for a server, and a real one if there is one.
 
 The real one is used where SPECSEARCH_TEST_QDRANT_URL is set (and SPECSEARCH_TEST_QDRANT_API_KEY, if it wants
-one). For the loss of a node, SPECSEARCH_TEST_QDRANT_STOP and SPECSEARCH_TEST_QDRANT_START are commands that stop
-and start one that is not the one asked, such as "docker compose stop qdrant-2".
+one). For the loss of a node, SPECSEARCH_TEST_QDRANT_STOP and SPECSEARCH_TEST_QDRANT_START are commands that
+stop and start one that is not the one asked, such as "docker compose stop qdrant-2".
 """
 
 from __future__ import annotations
