@@ -33,7 +33,7 @@ from server_standin import (
 )
 from store_material import CONTRACT, points
 
-from specsearch.cli.server_options import server_options
+from specsearch.cli.server_options import server_options, tell_how_made
 from specsearch.errors import ContractMismatch, InputFileError, LibraryNotFound, StoreError
 from specsearch.store.planner import LARGE_INDEX
 from specsearch.store.queries import ScoreRequest, VectorQuery
@@ -149,6 +149,20 @@ def test_a_folder_has_no_such_options(tmp_path: Path, words: tuple[str, ...]) ->
     result = Commands(tmp_path, None).run(*words, code=2)
     assert "for a library on a Qdrant server" in " ".join(result.stderr.split())
     assert not (tmp_path / "store").exists()
+
+
+def test_options_for_a_library_that_is_there_are_said_to_change_nothing(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    store = connected(StandInServer(), SETTINGS[0])
+    tell_how_made(store, "lib", SETTINGS[1])
+    assert capsys.readouterr().err == ""
+    store.create("lib", CONTRACT).close()
+    tell_how_made(store, "lib", None)
+    assert capsys.readouterr().err == ""
+    tell_how_made(store, "lib", SETTINGS[1])
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "exists already, made with 3 shards, 2 replicas" in line
 
 
 # The search index
