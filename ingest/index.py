@@ -41,6 +41,9 @@ class Progress:
     def optimizing(self) -> None:
         """The search indexes are being built."""
 
+    def index_grew(self, n_done: int, n_vectors: int) -> None:
+        """So many vectors are in them, of about so many."""
+
 
 def index_files(
     paths: Iterable[str | Path],
@@ -180,4 +183,4 @@ def _index(
         with engine_for(n_todo) as engine:
             run(todo, reader, engine, collection, ledger, acknowledged)
     progress.optimizing()
-    collection.optimize()
+    collection.optimize(progress.index_grew)

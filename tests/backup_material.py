@@ -18,6 +18,8 @@ from samples import embedder, spectra
 from ingest.index import index_files
 from specsearch.spectra.writers import write_spectra
 from specsearch.store.server import ServerStore
+from specsearch.store.server_connection import ServerAccess
+from specsearch.store.server_settings import ServerSettings
 from specsearch.store.store import open_store
 
 N_SPECTRA = 60
@@ -46,10 +48,16 @@ class StandIn:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def connect(self, url: str, api_key: str | None = None) -> ServerStore:
+    def connect(
+        self,
+        url: str,
+        api_key: str | None = None,
+        access: ServerAccess | None = None,
+        settings: ServerSettings | None = None,
+    ) -> ServerStore:
         """Take the place of `ServerStore.connect`."""
         name = hashlib.sha256(url.encode()).hexdigest()[:8]
-        return ServerStore(QdrantClient(path=str(self._folder / name)))
+        return ServerStore(QdrantClient(path=str(self._folder / name)), settings)
 
 
 def members(archive: Path) -> Members:

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from specsearch.cli.server_options import require_server, server_options
 from specsearch.cli.settings import API_KEY_ENV, StoreAt, store_option
 
 if TYPE_CHECKING:
     from specsearch.store.archive import Archive
     from specsearch.store.digest import LibraryDigest
+    from specsearch.store.server_settings import ServerSettings
 
 _LEDGER = "ledger.sqlite"
 _DIGITS = 16  # of a digest, where people compare
@@ -66,7 +68,8 @@ def backup(library: str, output: Path, store: StoreAt) -> None:
 @click.argument("archive_path", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--as", "name", metavar="NAME", help="Name of the library.  [default: the one it had]")
 @store_option
-def restore(archive_path: Path, name: str | None, store: StoreAt) -> None:
+@server_options
+def restore(archive_path: Path, name: str | None, store: StoreAt, settings: ServerSettings | None) -> None:
     """Make the library in FILE, an archive of "specsearch backup", again.
 
     Into a folder or onto a server, wherever it came from. The library is there when every checksum was right
@@ -78,9 +81,10 @@ def restore(archive_path: Path, name: str | None, store: StoreAt) -> None:
     from specsearch.store import transfer
     from specsearch.store.archive import Archive
 
+    require_server(store, settings)
     with progress_bar() as bar:
         bar.add_task(f"checking {archive_path.name}", total=None)
-        with Archive(archive_path) as archive, _ledger_in(archive) as ledger, store.open() as opened:
+        with Archive(archive_path) as archive, _ledger_in(archive) as ledger, store.open(settings) as opened:
             name = name or archive.manifest.library
             finish = _placing(ledger, store, name)
             digest = transfer.restore(archive, opened, name, finish, TransferBar(bar))
@@ -100,7 +104,10 @@ def restore(archive_path: Path, name: str | None, store: StoreAt) -> None:
 )
 @click.option("--as", "name", metavar="NAME", help="Name of the copy.  [default: the same]")
 @store_option
-def copy(library: str, target: StoreAt, name: str | None, store: StoreAt) -> None:
+@server_options
+def copy(
+    library: str, target: StoreAt, name: str | None, store: StoreAt, settings: ServerSettings | None
+) -> None:
     """Copy LIBRARY to another store: from a folder to a server, or back.
 
     As "specsearch backup" and "restore" do, without a file between them. The copy is there when it is
@@ -115,12 +122,13 @@ def copy(library: str, target: StoreAt, name: str | None, store: StoreAt) -> Non
     from specsearch.cli.screen import progress_bar
     from specsearch.store import transfer
 
+    require_server(target, settings)
     name = name or library
     with (
         store.open() as opened,
         opened.open(library) as collection,
         _ledger_of(library, store) as ledger,
-        target.open() as other,
+        target.open(settings) as other,
         progress_bar() as bar,
     ):
         digest = transfer.copy(collection, other, name, _placing(ledger, target, name), TransferBar(bar))

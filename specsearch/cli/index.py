@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from specsearch.cli.index_trial import show_trial
+from specsearch.cli.server_options import require_server, server_options, tell_how_made
 from specsearch.cli.settings import ModelAt, StoreAt, model_options, store_option
 from specsearch.errors import InputFileError
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from ingest.engines import MakeEngine
     from ingest.summary import Summary
     from specsearch.encoder.embedder import Embedder
+    from specsearch.store.server_settings import ServerSettings
 
 
 @click.command()
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     "--dry-run", "is_trial", is_flag=True, help="Only read: say what would be indexed and what skipped."
 )
 @store_option
+@server_options
 @model_options
 def index(
     files: tuple[str, ...],
@@ -59,6 +62,7 @@ def index(
     ray_address: str | None,
     is_trial: bool,
     store: StoreAt,
+    settings: ServerSettings | None,
     model_path: Path | None,
     key_map_path: Path | None,
 ) -> None:
@@ -75,11 +79,12 @@ def index(
         format_of(report_path)  # a wrong ending should not wait for the end of an hour's work
     if ray_address is not None and engine != "ray":
         raise click.UsageError("--ray-address needs --engine ray.")
+    require_server(store, settings)
     if is_trial:
         show_trial(files)
         return
     embedder = ModelAt(model_path, key_map_path).load()
-    summary = index_into(library, files, store, embedder, duplicates, _engine(engine, ray_address))
+    summary = index_into(library, files, store, embedder, duplicates, _engine(engine, ray_address), settings)
     show_summary(summary)
     if report_path is not None:
         _write_report(report_path, summary)
@@ -96,6 +101,7 @@ def index_into(
     embedder: Embedder,
     duplicates: Literal["keep", "collapse"] = "keep",
     make_engine: MakeEngine | None = None,
+    settings: ServerSettings | None = None,
 ) -> Summary:
     """Index with a bar on the screen; on this machine unless told otherwise."""
     from ingest.engines import here
@@ -105,7 +111,8 @@ def index_into(
     from specsearch.store.set_aside import count_set_aside
 
     work, aside = store.work_folder(library), count_set_aside(store.set_aside_folder(library))
-    with store.open() as opened, progress_bar() as bar:
+    with store.open(settings) as opened, progress_bar() as bar:
+        tell_how_made(opened, library, settings)
         return index_files(
             files,
             opened,

@@ -37,6 +37,9 @@ class IngestBar(Progress):
     def optimizing(self) -> None:
         self._bar.update(self._task, description="building the search index")
 
+    def index_grew(self, n_done: int, n_vectors: int) -> None:
+        self._bar.update(self._task, total=n_vectors, completed=n_done)
+
 
 class IngestLines(Progress):
     """Says where an ingest is, a line for each file and for each window that was acknowledged."""
@@ -61,6 +64,9 @@ class IngestLines(Progress):
 
     def optimizing(self) -> None:
         say("building the search index")
+
+    def index_grew(self, n_done: int, n_vectors: int) -> None:
+        say("building the search index", n_done=n_done, n_vectors=n_vectors)
 
 
 class TransferBar(Watcher):

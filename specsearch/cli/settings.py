@@ -17,11 +17,15 @@ if TYPE_CHECKING:
     from specsearch.encoder.checkpoint import Card
     from specsearch.encoder.embedder import Embedder
     from specsearch.encoder.network import Encoder
+    from specsearch.store.server_connection import ServerAccess
+    from specsearch.store.server_settings import ServerSettings
     from specsearch.store.store import Store
 
 STORE_ENV = "SPECSEARCH_STORE"
 API_KEY_ENV = "SPECSEARCH_QDRANT_API_KEY"
+CA_FILE_ENV = "SPECSEARCH_QDRANT_CA_FILE"
 INSECURE_ENV = "SPECSEARCH_QDRANT_INSECURE"  # 1: "I know that nobody else is on the network to the server"
+GRPC_PORT_ENV = "SPECSEARCH_QDRANT_GRPC_PORT"
 MODEL_ENV = "SPECSEARCH_MODEL"
 DATA_ENV = "SPECSEARCH_DATA"
 _INGEST = "ingest"
@@ -51,15 +55,20 @@ class StoreAt:
         """The folder of an embedded store."""
         return Path(self.location).expanduser()
 
-    def open(self) -> Store:
-        """Open it; a server's API key comes from the environment and nowhere else."""
+    def open(self, settings: ServerSettings | None = None) -> Store:
+        """Open it; a server's API key comes from the environment and nowhere else.
+
+        Parameters
+        ----------
+        settings : ServerSettings, optional
+            How new libraries are made on a server.
+        """
         from specsearch.store.store import open_store
 
-        return open_store(
-            self.location if self.is_server else self.folder,
-            os.environ.get(API_KEY_ENV) or None,
-            is_private_network=os.environ.get(INSECURE_ENV) == "1",
-        )
+        if not self.is_server:
+            return open_store(self.folder)
+        key = os.environ.get(API_KEY_ENV) or None
+        return open_store(self.location, key, _server_access(), settings)
 
     def work_folder(self, library: str) -> Path:
         """Where a library's ledger lies: in the library's folder, or for a server among the user's data."""
@@ -112,6 +121,22 @@ class ModelAt:
         from specsearch.encoder.embedder import Embedder
 
         return Embedder(*self.read())
+
+
+def _server_access() -> ServerAccess:
+    """How a server is reached, from the environment."""
+    from specsearch.cli.screen import say
+    from specsearch.store.server_connection import GRPC_PORT, ServerAccess
+
+    port, ca_file = os.environ.get(GRPC_PORT_ENV) or str(GRPC_PORT), os.environ.get(CA_FILE_ENV)
+    if not (port.isdecimal() and 0 < int(port) < 2**16):
+        raise click.UsageError(f"{GRPC_PORT_ENV} is {port!r}: give a port's number.")
+    return ServerAccess(
+        ca_file=Path(ca_file) if ca_file else None,
+        grpc_port=int(port),
+        is_private_network=os.environ.get(INSECURE_ENV) == "1",
+        tell=say,
+    )
 
 
 def _user_data() -> Path:

@@ -28,6 +28,7 @@ from specsearch.store.queries import CollectionInfo, Hit, Record, ScoreRequest, 
 from specsearch.store.schema import Contract
 from specsearch.store.session import Session
 from specsearch.store.space import require_free_space, used_bytes
+from specsearch.store.store import IndexWatch
 from specsearch.store.validation import require_query, require_valid
 
 _UPSERT_BATCH = 256
@@ -162,7 +163,7 @@ class EdgeCollection:
                 payload = annotated(record.payload, values[point_id])
                 shard.update(engine.UpdateOperation.set_payload([point_id], payload))
 
-    def optimize(self) -> bool:
+    def optimize(self, watch: IndexWatch | None = None) -> bool:
         with self._shard("optimize", write=True) as shard:
             require_free_space(self._folder, used_bytes(self._folder))
             if shard.count(engine.CountRequest(exact=True)) >= LARGE_LIBRARY:

@@ -1,28 +1,33 @@
-"""A Qdrant server as the store; with `server_collection` the only files that know `qdrant_client`."""
+"""A Qdrant server as the store; only files named ``server...`` know `qdrant_client`."""
 
 from __future__ import annotations
 
+import re
 import uuid
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from types import TracebackType
-from typing import Any, Self
-from urllib.parse import urlsplit
+from typing import Any, Final, Self
 
 from qdrant_client import QdrantClient, models
+from qdrant_client.http.exceptions import UnexpectedResponse
 
 from specsearch.errors import LibraryNotFound, StoreDamaged, StoreError
+from specsearch.store import server_terms as terms
 from specsearch.store.names import require_library_name
-from specsearch.store.planner import LARGE_INDEX, IndexSettings
-from specsearch.store.schema import TARGET_PROJECTION, Contract, Layout, VectorName
-from specsearch.store.server_collection import ServerCollection, server_call
+from specsearch.store.schema import TARGET_PROJECTION, Contract
+from specsearch.store.server_collection import ServerCollection
+from specsearch.store.server_connection import Connection, ServerAccess
+from specsearch.store.server_retry import ask
+from specsearch.store.server_settings import ServerSettings
 
-ENGINE = "qdrant-server"
-TIMEOUT_S = 60
-_METADATA_KEY = "specsearch_contract"
-_MAKING_KEY = "specsearch_making"  # of a collection that is not a library yet: who makes it
+ENGINE: Final = "qdrant-server"
+_METADATA_KEY: Final = "specsearch_contract"
+_MAKING_KEY: Final = "specsearch_making"  # of a collection that is not a library yet: who makes it
+_MARK_KEY: Final = "specsearch_mark"  # of every collection of ours: tells it from any other of its name
+_TAKEN: Final = (400, 409)
 
 
 class ServerStore:
@@ -34,46 +39,66 @@ class ServerStore:
     Parameters
     ----------
     client : QdrantClient
-    settings : IndexSettings, optional
+    settings : ServerSettings, optional
         For libraries created through this object.
+    find_writer : callable, optional
+        Given a collection's name, and key and value of its mark, the client that writes many points quickest.
     """
 
-    def __init__(self, client: QdrantClient, settings: IndexSettings | None = None) -> None:
+    def __init__(
+        self,
+        client: QdrantClient,
+        settings: ServerSettings | None = None,
+        find_writer: Callable[[str, tuple[str, str]], QdrantClient] | None = None,
+    ) -> None:
         self._client = client
-        self._settings = settings or LARGE_INDEX
+        self._settings = settings or ServerSettings()
+        self._find_writer = find_writer
+        self._close: Callable[[], None] = client.close
 
     @classmethod
     def connect(
         cls,
         url: str,
         api_key: str | None = None,
-        timeout_s: int = TIMEOUT_S,
-        *,
-        is_private_network: bool = False,
+        access: ServerAccess | None = None,
+        settings: ServerSettings | None = None,
+        **more: Any,
     ) -> Self:
         """Open the connection and see that the server answers.
+
+        Parameters
+        ----------
+        url : str
+        api_key : str, optional
+        access : ServerAccess, optional
+        settings : ServerSettings, optional
+            For libraries created through this store.
+        more : dict
+            Handed on to the client.
 
         Raises
         ------
         StoreError
-            If it does not, or if the key would travel unencrypted to another machine over a network that
-            nobody called private.
+            If it does not, or if the key would travel unencrypted over a network that nobody called private.
         """
-        if api_key and not is_private_network:
-            _require_safe_road(url)
-        with warnings.catch_warnings(), server_call(f"connect to {url}"):
-            warnings.filterwarnings("ignore", message="Api key is used with an insecure connection")
-            client = QdrantClient(url=url, api_key=api_key, timeout=timeout_s, check_compatibility=False)
-            client.get_collections()
-        return cls(client)
+        connection = Connection(url, replace(access or ServerAccess(), api_key=api_key), **more)
+        ask(f"connect to {url}", connection.client.get_collections)
+        store = cls(connection.client, settings, connection.for_writing)
+        store._close = connection.close
+        return store
 
     def libraries(self) -> list[str]:
-        with server_call("list the libraries"):
-            names = [collection.name for collection in self._client.get_collections().collections]
-        return sorted(name for name in names if _is_library(self._metadata(name)))
+        found = ask("list the libraries", self._client.get_collections).collections
+        return sorted(name.name for name in found if _is_library(self._metadata(name.name)))
 
     def exists(self, name: str) -> bool:
         return self._metadata(require_library_name(name)) is not None
+
+    def made_with(self, name: str) -> ServerSettings:
+        """How a library was made, as the server tells it."""
+        self._contract(name)
+        return terms.settings_of(self._info(name))
 
     def create(self, name: str, contract: Contract) -> ServerCollection:
         made = self._stamped(contract)
@@ -97,14 +122,18 @@ class ServerStore:
             collection.close()
 
     def _stamped(self, contract: Contract) -> Contract:
-        with server_call("ask for the server's version"):
-            return replace(contract, engine=ENGINE, engine_version=self._client.info().version)
+        version = ask("ask for the server's version", self._client.info).version
+        _require_new_enough(version)
+        return replace(contract, engine=ENGINE, engine_version=version)
 
     def _clear_away(self, name: str, maker: str | None) -> None:
         """Remove what a maker has made, unless it has become a library, or another's."""
         if maker is not None and self._maker(name) == maker:
-            with server_call(f"clear away the unfinished {name!r}"):
-                self._client.delete_collection(name)
+            self._delete(name, f"clear away the unfinished {name!r}")
+
+    def _delete(self, name: str, action: str) -> None:
+        """That it is gone already, by a try whose answer was lost, is no error to the server."""
+        ask(action, lambda: self._client.delete_collection(name), is_write=True)
 
     def _publish(self, name: str, made: Contract, maker: str) -> None:
         """Turn a collection into a library, in one call."""
@@ -113,8 +142,12 @@ class ServerStore:
                 f"Another command is making the library {name!r} at the same time.",
                 "Wait for it, or choose another name.",
             )
-        with server_call(f"name the library {name!r}"):
-            self._client.update_collection(name, metadata={_METADATA_KEY: made.to_dict(), _MAKING_KEY: None})
+        metadata = {_METADATA_KEY: made.to_dict(), _MAKING_KEY: None}
+        ask(
+            f"name the library {name!r}",
+            lambda: self._client.update_collection(name, metadata=metadata),
+            is_write=True,
+        )
         if self._metadata(name) is None:
             raise StoreError(
                 "The Qdrant server does not change a collection's metadata.", "Use a newer version of it."
@@ -122,40 +155,86 @@ class ServerStore:
 
     def _create(self, name: str, made: Contract, metadata: dict[str, Any]) -> ServerCollection:
         require_library_name(name)
+        self._require_free(name)
+        self._create_once(name, made, metadata | {_MARK_KEY: uuid.uuid4().hex})
+        if not self._all_metadata(name):
+            self._delete(name, f"remove the collection {name!r} again")
+            raise StoreError(
+                "The Qdrant server, or a node of its cluster, does not keep a collection's metadata.",
+                "Use version 1.16 or newer, the same on every node.",
+            )
+        return self._opened(name, made, write=True)
+
+    def _require_free(self, name: str) -> None:
         if self._maker(name):
             raise StoreError(
                 f"A library {name!r} is being restored, or was when that was ended.",
                 "Wait, run that command again, or choose another name.",
             )
-        with server_call(f"create the library {name!r}"):
-            if self._client.collection_exists(name):
-                raise StoreError(
-                    f"The server already has a collection {name!r}.", "Drop it first, or choose another name."
-                )
-            self._client.create_collection(
-                name, **_collection_config(made, self._settings), metadata=metadata
-            )
-        if not self._all_metadata(name):
-            self._client.delete_collection(name)
+        if self._metadata(name) is not None:
             raise StoreError(
-                "The Qdrant server does not keep a collection's metadata.", "Use version 1.16 or newer."
+                f"The server already has a library {name!r}.", "Drop it first, or choose another name."
             )
-        with server_call(f"index the fields of {name!r}"), warnings.catch_warnings():
+        if ask(f"look for {name!r}", lambda: self._client.collection_exists(name)):
+            raise StoreError(
+                f"The server already has a collection {name!r} that specsearch did not make.",
+                "Choose another name.",
+            )
+
+    def _create_once(self, name: str, made: Contract, metadata: dict[str, Any]) -> None:
+        """Create a collection; if it is there already with our mark, an earlier try of ours made it."""
+        config = terms.collection_config(made, self._settings)
+
+        def create() -> None:
+            try:
+                self._client.create_collection(name, **config, metadata=metadata)
+            except UnexpectedResponse as error:
+                is_taken = error.status_code in _TAKEN
+                if not (is_taken and self._all_metadata(name).get(_MARK_KEY) == metadata[_MARK_KEY]):
+                    raise
+
+        ask(f"create the library {name!r}", create, is_write=True)
+
+    def _opened(self, name: str, made: Contract, *, write: bool) -> ServerCollection:
+        info = self._info(name)
+        if write:
+            self._index_fields(name, made, info)
+        mark = (info.config.metadata or {}).get(_MARK_KEY)
+        find = self._find_writer
+        writer = None if find is None or mark is None else lambda: find(name, (_MARK_KEY, mark))
+        return ServerCollection(
+            self._client,
+            name,
+            made,
+            write=write,
+            quantization=terms.quantization_of(info),
+            find_writer=writer,
+        )
+
+    def _index_fields(self, name: str, made: Contract, info: models.CollectionInfo) -> None:
+        """Index the keys that are filtered by, as far as whoever created the collection did not get to it."""
+        for key, schema in terms.payload_indexes(made.layout).items():
+            if key not in info.payload_schema:
+                self._index_field(name, key, schema)
+
+    def _index_field(self, name: str, key: str, schema: Any) -> None:
+        with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Payload indexes have no effect in the local Qdrant")
-            for key, schema in _payload_indexes(made.layout).items():
-                self._client.create_payload_index(name, key, schema, wait=True)
-        return ServerCollection(self._client, name, made, write=True)
+            ask(
+                f"index the field {key!r} of {name!r}",
+                lambda: self._client.create_payload_index(name, key, schema, wait=True),
+                is_write=True,
+            )
 
     def open(self, name: str, *, write: bool = False) -> ServerCollection:
-        return ServerCollection(self._client, name, self._contract(name), write=write)
+        return self._opened(name, self._contract(name), write=write)
 
     def drop(self, name: str) -> None:
         self._contract(name)
-        with server_call(f"drop the library {name!r}"):
-            self._client.delete_collection(name)
+        self._delete(name, f"drop the library {name!r}")
 
     def close(self) -> None:
-        self._client.close()
+        self._close()
 
     def __enter__(self) -> Self:
         return self
@@ -178,29 +257,30 @@ class ServerStore:
         return None if metadata.get(_METADATA_KEY) is not None else metadata.get(_MAKING_KEY)
 
     def _all_metadata(self, name: str) -> dict[str, Any]:
-        with server_call(f"look at {name!r}"):
-            if not self._client.collection_exists(name):
-                return {}
-            return self._client.get_collection(name).config.metadata or {}
+        if not ask(f"look for {name!r}", lambda: self._client.collection_exists(name)):
+            return {}
+        with suppress(LibraryNotFound):  # dropped since, by another
+            return self._info(name).config.metadata or {}
+        return {}
+
+    def _info(self, name: str) -> models.CollectionInfo:
+        return ask(f"look at {name!r}", lambda: self._client.get_collection(name))
 
     def _contract(self, name: str) -> Contract:
         values = self._metadata(require_library_name(name))
         if values is None:
-            known = ", ".join(self.libraries()) or "none"
-            raise LibraryNotFound(f"The server has no library {name!r}.", f"There are: {known}.")
+            raise self._no_library(name)
         if not isinstance(values, dict):
             raise StoreDamaged(f"The contract of {name!r} makes no sense.", "Index the library again.")
         return Contract.from_dict(values)
 
-
-def _require_safe_road(url: str) -> None:
-    parts = urlsplit(url)
-    if parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
-        raise StoreError(
-            "The API key would travel unencrypted.",
-            "Use an https:// address for a server elsewhere, or set SPECSEARCH_QDRANT_INSECURE=1 if nobody "
-            "else is on the network between.",
-        )
+    def _no_library(self, name: str) -> LibraryNotFound:
+        known = f"There are: {', '.join(self.libraries()) or 'none'}."
+        if ask(f"look for {name!r}", lambda: self._client.collection_exists(name)) and not self._maker(name):
+            return LibraryNotFound(
+                f"The server's collection {name!r} was not made by specsearch, and is left alone.", known
+            )
+        return LibraryNotFound(f"The server has no library {name!r}.", known)
 
 
 def _is_library(contract: dict[str, Any] | None) -> bool:
@@ -209,38 +289,11 @@ def _is_library(contract: dict[str, Any] | None) -> bool:
     return contract is not None and not holds_molecules
 
 
-def _collection_config(contract: Contract, settings: IndexSettings) -> dict[str, Any]:
-    """The same vectors and graph as in the embedded engine."""
-    return {
-        "vectors_config": {
-            VectorName.EMBEDDING: models.VectorParams(
-                size=contract.embedding_size,
-                distance=models.Distance.COSINE,
-                datatype=models.Datatype.FLOAT16,
-            )
-        },
-        "sparse_vectors_config": {
-            name: models.SparseVectorParams() for name in contract.layout.sparse_vectors
-        },
-        "hnsw_config": models.HnswConfigDiff(
-            m=settings.m,
-            ef_construct=settings.ef_construct,
-            full_scan_threshold=settings.full_scan_threshold_kb,
-        ),
-        "optimizers_config": models.OptimizersConfigDiff(
-            default_segment_number=1, indexing_threshold=settings.indexing_threshold_kb
-        ),
-    }
-
-
-def _payload_indexes(layout: Layout) -> dict[str, Any]:
-    """Indexed keys; enable_hnsw=False since extra edges per value make building 2.5 times slower."""
-    floats = {
-        key: models.FloatIndexParams(type=models.FloatIndexType.FLOAT, enable_hnsw=False)
-        for key in layout.float_indexes
-    }
-    keywords = {
-        key: models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD, enable_hnsw=False)
-        for key in layout.keyword_indexes
-    }
-    return {**floats, **keywords}
+def _require_new_enough(version: str) -> None:
+    found = re.match(r"(\d+)\.(\d+)", version)
+    if found and (int(found[1]), int(found[2])) < terms.OLDEST_SERVER:
+        oldest = ".".join(map(str, terms.OLDEST_SERVER))
+        raise StoreError(
+            f"The Qdrant server is of version {version}; only {oldest} or newer keeps who made a library.",
+            "Update it, on every node of a cluster.",
+        )

@@ -1,70 +1,32 @@
-"""One library on a Qdrant server, and our words in the client's language."""
+"""One library on a Qdrant server."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from qdrant_client import QdrantClient, models
-from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
-from specsearch.errors import LibraryNotFound, SpecsearchError, StoreError
+from specsearch.errors import StoreError
+from specsearch.store import server_terms as terms
 from specsearch.store.filters import Filter
-from specsearch.store.payload import annotated, pack_payload, unpack_payload
-from specsearch.store.planner import SearchPlan, plan_searches
-from specsearch.store.points import Point, SparseVector
-from specsearch.store.queries import (
-    CollectionInfo,
-    Hit,
-    QueryVector,
-    Record,
-    ScoreRequest,
-    VectorQuery,
-    best_first,
-)
-from specsearch.store.schema import Contract, VectorName
+from specsearch.store.payload import annotated, unpack_payload
+from specsearch.store.planner import plan_searches
+from specsearch.store.points import Point
+from specsearch.store.queries import CollectionInfo, Hit, Record, ScoreRequest, VectorQuery, best_first
+from specsearch.store.schema import Contract
+from specsearch.store.server_indexing import build_index, is_left_off
+from specsearch.store.server_retry import ask
+from specsearch.store.server_settings import Quantization
+from specsearch.store.store import IndexWatch
 from specsearch.store.validation import require_query, require_valid
 
-_UPSERT_BATCH = 256  # about 3 MB of JSON, far below the server's limit of 32 MB
-_POLL_S = 0.5
+_UPSERT_BATCH: Final = 256  # about 3 MB of JSON, far below the server's limit of 32 MB
 
-
-@contextmanager
-def server_call(action: str) -> Iterator[None]:
-    """Turn what the client raises into a sentence with a next step."""
-    try:
-        yield
-    except SpecsearchError:
-        raise
-    except UnexpectedResponse as error:
-        raise _refusal(action, error.status_code or 0, error.content.decode(errors="replace")) from error
-    except ResponseHandlingException as error:
-        raise StoreError(
-            f"The Qdrant server did not answer ({error.source}); could not {action}.",
-            "Check the address, that the server runs, and the network.",
-        ) from error
-    except ValueError as error:  # the client's own checks, and its local mode
-        raise StoreError(f"The Qdrant client could not {action}: {error}.") from error
-
-
-def _refusal(action: str, status: int, detail: str) -> StoreError:
-    if status in (401, 403):
-        return StoreError(
-            f"The Qdrant server does not accept the API key (HTTP {status}); could not {action}.",
-            "Give a key with the needed rights.",
-        )
-    if status == 404:
-        return LibraryNotFound(
-            f"The Qdrant server has no such library or path (HTTP 404); could not {action}.",
-            "Check the address and the name.",
-        )
-    next_step = "Look into the server's log." if status >= 500 else ""
-    return StoreError(f"The Qdrant server answered HTTP {status}; could not {action}: {detail}", next_step)
+Answer = TypeVar("Answer")
 
 
 class ServerCollection:
@@ -77,33 +39,57 @@ class ServerCollection:
     name : str
     contract : Contract
     write : bool
+    quantization : Quantization
+        That the server searches with.
+    find_writer : callable, optional
+        Gives the client that writes many points quickest; called when the first are written.
     """
 
-    def __init__(self, client: QdrantClient, name: str, contract: Contract, *, write: bool) -> None:
+    def __init__(
+        self,
+        client: QdrantClient,
+        name: str,
+        contract: Contract,
+        *,
+        write: bool,
+        quantization: Quantization = Quantization.NONE,
+        find_writer: Callable[[], QdrantClient] | None = None,
+    ) -> None:
         self.name = name
         self.contract = contract
         self._open_client: QdrantClient | None = client
         self._write = write
+        self._quantization = quantization
+        self._find_writer = find_writer
+        self._writer: QdrantClient | None = None
 
-    @contextmanager
-    def _client(self, action: str, *, write: bool = False) -> Iterator[QdrantClient]:
+    def _ask(self, action: str, call: Callable[[QdrantClient], Answer], *, write: bool = False) -> Answer:
+        client = self._usable(write=write)
+        return ask(f"{action} the library {self.name!r}", lambda: call(client), is_write=write)
+
+    def _usable(self, *, write: bool = False) -> QdrantClient:
         if self._open_client is None:
             raise StoreError(f"The library {self.name!r} is closed.")
         if write and not self._write:
             raise StoreError(f"The library {self.name!r} is open for reading.", "Open it with write=True.")
-        with server_call(f"{action} the library {self.name!r}"):
-            yield self._open_client
+        return self._open_client
 
     def count(self, filter: Filter | None = None, *, exact: bool = True) -> int:
-        with self._client("count") as client:
-            return client.count(self.name, count_filter=_filter(filter), exact=exact).count
+        wanted = terms.filter(filter)
+        return self._ask("count", lambda client: client.count(self.name, wanted, exact=exact).count)
 
     def upsert(self, points: Sequence[Point]) -> None:
-        with self._client("write to", write=True) as client:
-            require_valid(points, self.contract)
-            for start in range(0, len(points), _UPSERT_BATCH):
-                batch = [_point(point) for point in points[start : start + _UPSERT_BATCH]]
-                client.upsert(self.name, batch, wait=True)
+        client = self._usable(write=True)
+        require_valid(points, self.contract)
+        if points and self._writer is None:
+            self._writer = client if self._find_writer is None else self._find_writer()
+        for start in range(0, len(points), _UPSERT_BATCH):
+            self._write_batch([terms.point(point) for point in points[start : start + _UPSERT_BATCH]])
+
+    def _write_batch(self, batch: list[models.PointStruct]) -> None:
+        """Also after a try of which half was applied: each point replaces itself."""
+        writer = self._writer or self._usable(write=True)
+        self._ask("write to", lambda _: writer.upsert(self.name, batch, wait=True), write=True)
 
     def query(self, queries: Sequence[VectorQuery]) -> list[list[Hit]]:
         for query in queries:
@@ -111,11 +97,11 @@ class ServerCollection:
         plans = plan_searches(queries, lambda filter: self.count(filter, exact=False))
         requests = [
             models.QueryRequest(
-                query=_vector(query.vector),
+                query=terms.vector(query.vector),
                 using=query.vector_name,
                 limit=query.limit,
-                filter=_filter(query.filter),
-                params=_params(plan),
+                filter=terms.filter(query.filter),
+                params=terms.params(query.vector, plan, self._quantization),
                 with_payload=query.with_payload,
             )
             for query, plan in zip(queries, plans, strict=True)
@@ -130,11 +116,11 @@ class ServerCollection:
             require_query(request, self.contract)
         batch = [
             models.QueryRequest(
-                query=_vector(request.vector),
+                query=terms.vector(request.vector),
                 using=request.vector_name,
                 limit=max(1, len(request.point_ids)),
                 filter=models.Filter(must=[models.HasIdCondition(has_id=list(request.point_ids))]),
-                params=models.SearchParams(exact=not isinstance(request.vector, SparseVector)),
+                params=terms.exactly(request.vector, self._quantization),
                 with_payload=False,
             )
             for request in requests
@@ -147,75 +133,81 @@ class ServerCollection:
     def _answers(self, requests: list[models.QueryRequest]) -> list[list[models.ScoredPoint]]:
         if not requests:
             return []
-        with self._client("search") as client:
-            return [answer.points for answer in client.query_batch_points(self.name, requests)]
+        answers = self._ask("search", lambda client: client.query_batch_points(self.name, requests))
+        return [answer.points for answer in answers]
 
     def fetch(
         self, point_ids: Sequence[str], *, with_vectors: bool = False, with_payload: bool = True
     ) -> dict[str, Record]:
-        with self._client("read") as client:
-            found = client.retrieve(
+        found = self._ask(
+            "read",
+            lambda client: client.retrieve(
                 self.name, list(point_ids), with_payload=with_payload, with_vectors=with_vectors
-            )
-        records = {str(record.id): _record(record) for record in found}
+            ),
+        )
+        records = {str(record.id): terms.record(record) for record in found}
         return {point_id: records[point_id] for point_id in point_ids if point_id in records}
 
     def scroll(
         self, filter: Filter | None = None, *, batch: int = 1000, with_vectors: bool = False
     ) -> Iterator[Record]:
-        offset: Any = None
+        wanted, offset = terms.filter(filter), None
         while True:
-            with self._client("read") as client:
-                records, offset = client.scroll(
-                    self.name, _filter(filter), limit=batch, offset=offset, with_vectors=with_vectors
-                )
-            yield from map(_record, records)
+            records, offset = self._page(wanted, batch, offset, with_vectors)
+            yield from map(terms.record, records)
             if offset is None:
                 return
 
+    def _page(
+        self, wanted: models.Filter | None, limit: int, offset: Any, with_vectors: bool
+    ) -> tuple[list[models.Record], Any]:
+        return self._ask(
+            "read",
+            lambda client: client.scroll(
+                self.name, wanted, limit=limit, offset=offset, with_vectors=with_vectors
+            ),
+        )
+
     def delete(self, point_ids: Sequence[str]) -> None:
-        with self._client("delete from", write=True) as client:
-            client.delete(self.name, models.PointIdsList(points=list(point_ids)), wait=True)
+        points = models.PointIdsList(points=list(point_ids))
+        self._ask("delete from", lambda client: client.delete(self.name, points, wait=True), write=True)
 
     def annotate(self, values: Mapping[str, Mapping[str, Any]]) -> None:
-        with self._client("write to", write=True) as client:
-            records = self.fetch(list(values))
-            operations = [
-                models.SetPayloadOperation(
-                    set_payload=models.SetPayload(
-                        payload=annotated(record.payload, values[point_id]), points=[point_id]
-                    )
+        self._usable(write=True)
+        operations = [
+            models.SetPayloadOperation(
+                set_payload=models.SetPayload(
+                    payload=annotated(record.payload, values[point_id]), points=[point_id]
                 )
-                for point_id, record in records.items()
-            ]
-            if operations:
-                client.batch_update_points(self.name, operations, wait=True)
+            )
+            for point_id, record in self.fetch(list(values)).items()
+        ]
+        if operations:
+            self._ask(
+                "write to",
+                lambda client: client.batch_update_points(self.name, operations, wait=True),
+                write=True,
+            )
 
-    def optimize(self) -> bool:
-        """Wait until the server, which optimises by itself, has nothing more to do."""
-        waited = False
-        with self._client("optimize", write=True) as client:
-            while client.get_collection(self.name).status == models.CollectionStatus.YELLOW:
-                waited = True
-                time.sleep(_POLL_S)
-        return waited
+    def optimize(self, watch: IndexWatch | None = None) -> bool:
+        """Have the search index built, which was left off while the library was filled, and wait for it."""
+        return build_index(self._usable(write=True), self.name, watch)
 
     def info(self) -> CollectionInfo:
-        with self._client("describe") as client:
-            info = client.get_collection(self.name)
+        info = self._ask("describe", lambda client: client.get_collection(self.name))
+        unbuilt = ", search index not built yet: index again" if is_left_off(info) else ""
         return CollectionInfo(
             self.name,
             info.points_count or 0,
             info.segments_count,
             info.indexed_vectors_count or 0,
             info.status != models.CollectionStatus.RED,
-            f"server, status {info.status.value}",
+            f"server, status {info.status.value}{unbuilt}",
         )
 
     def flush(self) -> None:
         """Nothing to do: the server acknowledges a write once it is in its log."""
-        with self._client("flush", write=True):
-            return
+        self._usable(write=True)
 
     def close(self) -> None:
         self._open_client = None
@@ -230,60 +222,3 @@ class ServerCollection:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def _point(point: Point) -> models.PointStruct:
-    """All vectors of a point together, since writing a point replaces it whole; empty ones are missing."""
-    vectors: dict[str, Any] = {VectorName.EMBEDDING: point.embedding.tolist()}
-    if len(point.peaks):
-        vectors[VectorName.PEAKS] = _vector(point.peaks)
-    if len(point.losses):
-        vectors[VectorName.LOSSES] = _vector(point.losses)
-    return models.PointStruct(id=point.point_id, vector=vectors, payload=pack_payload(point.payload))
-
-
-def _vector(vector: QueryVector) -> Any:
-    if isinstance(vector, SparseVector):
-        return models.SparseVector(indices=vector.indices.tolist(), values=vector.values.tolist())
-    return vector.tolist()
-
-
-def _params(plan: SearchPlan) -> models.SearchParams:
-    acorn = models.AcornSearchParams(enable=True, max_selectivity=1.0) if plan.acorn else None
-    return models.SearchParams(hnsw_ef=plan.ef, exact=plan.exact, acorn=acorn)
-
-
-def _filter(filter: Filter | None) -> models.Filter | None:
-    if filter is None:
-        return None
-    must: list[Any] = [
-        models.FieldCondition(key=key, range=models.Range(gte=low, lte=high))
-        for key, (low, high) in filter.ranges.items()
-    ]
-    must += [_any_of(key, values) for key, values in filter.required.items()]
-    must_not: list[Any] = [_any_of(key, values) for key, values in filter.excluded.items()]
-    if filter.exclude_point_ids:
-        must_not.append(models.HasIdCondition(has_id=list(filter.exclude_point_ids)))
-    return models.Filter(must=must, must_not=must_not)
-
-
-def _any_of(key: str, values: tuple[str, ...]) -> models.FieldCondition:
-    return models.FieldCondition(key=key, match=models.MatchAny(any=list(values)))
-
-
-def _record(record: models.Record) -> Record:
-    vectors: Any = record.vector or {}
-    dense = vectors.get(VectorName.EMBEDDING)
-    return Record(
-        str(record.id),
-        unpack_payload(record.payload),
-        None if dense is None else np.asarray(dense, dtype=np.float32),
-        _read_sparse(vectors.get(VectorName.PEAKS)),
-        _read_sparse(vectors.get(VectorName.LOSSES)),
-    )
-
-
-def _read_sparse(vector: models.SparseVector | None) -> SparseVector:
-    if vector is None:
-        return SparseVector()
-    return SparseVector(np.asarray(vector.indices, np.uint32), np.asarray(vector.values, np.float32))

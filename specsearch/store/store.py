@@ -6,11 +6,11 @@ this floor knows only the protocols here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,12 @@ from specsearch.store.filters import Filter
 from specsearch.store.points import Point
 from specsearch.store.queries import CollectionInfo, Hit, Record, ScoreRequest, VectorQuery
 from specsearch.store.schema import Contract
+
+if TYPE_CHECKING:
+    from specsearch.store.server_connection import ServerAccess
+    from specsearch.store.server_settings import ServerSettings
+
+IndexWatch = Callable[[int, int], None]  # told how many vectors are indexed, and of about how many
 
 
 class Collection(Protocol):
@@ -88,8 +94,14 @@ class Collection(Protocol):
         """
         ...
 
-    def optimize(self) -> bool:
-        """Build the search indexes; blocks; True if there was anything to do."""
+    def optimize(self, watch: IndexWatch | None = None) -> bool:
+        """Build the search indexes; blocks; True if there was anything to do.
+
+        Parameters
+        ----------
+        watch : IndexWatch, optional
+            The embedded engine tells nothing until it is done.
+        """
         ...
 
     def info(self) -> CollectionInfo:
@@ -188,7 +200,10 @@ class Store(Protocol):
 
 
 def open_store(
-    location: str | Path, api_key: str | None = None, *, is_private_network: bool = False
+    location: str | Path,
+    api_key: str | None = None,
+    access: ServerAccess | None = None,
+    settings: ServerSettings | None = None,
 ) -> Store:
     """Open a store: a folder, or the address of a Qdrant server.
 
@@ -199,8 +214,10 @@ def open_store(
         server's port is 6333 unless the address names one.
     api_key : str, optional
         Of the server.
-    is_private_network : bool
-        Nobody else is on the network to the server, so the key may travel over it unencrypted.
+    access : ServerAccess, optional
+        How else the server is reached.
+    settings : ServerSettings, optional
+        How new libraries are made on the server.
 
     Raises
     ------
@@ -210,7 +227,7 @@ def open_store(
     if str(location).startswith(("http://", "https://")):
         from specsearch.store.server import ServerStore
 
-        return ServerStore.connect(str(location), api_key, is_private_network=is_private_network)
+        return ServerStore.connect(str(location), api_key, access, settings)
     from specsearch.store.embedded import EmbeddedStore
 
     return EmbeddedStore(Path(location))
