@@ -44,6 +44,9 @@ class Progress:
     def index_grew(self, n_done: int, n_vectors: int) -> None:
         """So many vectors are in them, of about so many."""
 
+    def finished(self, summary: Summary) -> None:
+        """All is indexed and acknowledged."""
+
 
 def index_files(
     paths: Iterable[str | Path],
@@ -96,6 +99,7 @@ def index_files(
         _index(sources, collection, ledger, partial(make_engine, embedder), reader, progress)
         summary = summarise(library, ledger, sources, collection.count(), passed_over)
     shutil.rmtree(work / _STAGING, ignore_errors=True)
+    progress.finished(summary)
     return summary
 
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import time
+from collections import Counter
 from datetime import datetime
 from pathlib import Path
 
 import pytest
 from cli_runner import Commands, small_model
+from prometheus_client.parser import text_string_to_metric_families
 from samples import BROKEN_MGF, mgf, spectra
+
+from specsearch.store.store import open_store
 
 SECRET = "a secret that must stay one"
 
@@ -72,3 +77,24 @@ def test_a_trial_counts_as_the_run_does_and_writes_nothing(commands: Commands, t
     assert {line["reason"] for line in skipped} <= {
         line.partition(" x ")[2].rstrip(".") for line in tried.stderr.splitlines()
     }
+
+
+def test_figures_of_an_ingest_for_prometheus(commands: Commands, tmp_path: Path) -> None:
+    (tmp_path / "broken.mgf").write_text(BROKEN_MGF + mgf(spectra(30)))
+    commands.run(
+        "index", tmp_path / "broken.mgf", "--library", "lib", "--metrics", tmp_path / "lib.prom",
+        "--report", tmp_path / "skipped.jsonl",
+    )  # fmt: skip
+    found = {
+        (sample.name.removeprefix("specsearch_ingest_"), sample.labels.get("reason")): sample.value
+        for family in text_string_to_metric_families((tmp_path / "lib.prom").read_text())
+        for sample in family.samples
+        if sample.labels["library"] == "lib"
+    }
+    skipped = Counter(json.loads(line)["reason"] for line in (tmp_path / "skipped.jsonl").open())
+    assert {reason: n for (name, reason), n in found.items() if name == "skipped"} == skipped
+    with open_store(commands.store) as store, store.open("lib") as collection:
+        assert found["library_spectra", None] == collection.count() == 30
+    assert found["done", None] == found["planned", None] == 30
+    assert found["building", None] == 0
+    assert found["last_window_timestamp_seconds", None] == pytest.approx(time.time(), abs=600)

@@ -13,7 +13,10 @@ from specsearch.cli.settings import ModelAt, StoreAt, model_options, store_optio
 from specsearch.errors import InputFileError
 
 if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+
     from ingest.engines import MakeEngine
+    from ingest.index import Progress
     from ingest.summary import Summary
     from specsearch.encoder.embedder import Embedder
     from specsearch.store.server_settings import ServerSettings
@@ -34,6 +37,12 @@ if TYPE_CHECKING:
     "report_path",
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write every skipped record and file to a table: .csv, .tsv, .jsonl or .parquet.",
+)
+@click.option(
+    "--metrics",
+    "metrics_path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Keep a file of figures on this run for Prometheus' textfile collector (*.prom).",
 )
 @click.option(
     "--engine",
@@ -58,6 +67,7 @@ def index(
     library: str,
     duplicates: Literal["keep", "collapse"],
     report_path: Path | None,
+    metrics_path: Path | None,
     engine: Literal["here", "ray"],
     ray_address: str | None,
     is_trial: bool,
@@ -84,7 +94,10 @@ def index(
         show_trial(files)
         return
     embedder = ModelAt(model_path, key_map_path).load()
-    summary = index_into(library, files, store, embedder, duplicates, _engine(engine, ray_address), settings)
+    make_engine = _engine(engine, ray_address)
+    summary = index_into(
+        library, files, store, embedder, duplicates, make_engine, settings, metrics_path=metrics_path
+    )
     show_summary(summary)
     if report_path is not None:
         _write_report(report_path, summary)
@@ -102,12 +115,12 @@ def index_into(
     duplicates: Literal["keep", "collapse"] = "keep",
     make_engine: MakeEngine | None = None,
     settings: ServerSettings | None = None,
+    metrics_path: Path | None = None,
 ) -> Summary:
     """Index with a bar on the screen; on this machine unless told otherwise."""
     from ingest.engines import here
     from ingest.index import index_files
-    from specsearch.cli.progress import IngestBar, IngestLines
-    from specsearch.cli.screen import progress_bar, says_json
+    from specsearch.cli.screen import progress_bar
     from specsearch.store.set_aside import count_set_aside
 
     work, aside = store.work_folder(library), count_set_aside(store.set_aside_folder(library))
@@ -121,9 +134,21 @@ def index_into(
             work,
             duplicates=duplicates,
             n_set_aside=aside,
-            progress=IngestLines() if says_json() else IngestBar(bar),
+            progress=_watching(bar, library, metrics_path),
             make_engine=make_engine or here,
         )
+
+
+def _watching(bar: Bar, library: str, metrics_path: Path | None) -> Progress:
+    from specsearch.cli.progress import IngestBar, IngestLines
+    from specsearch.cli.screen import says_json
+
+    shown = IngestLines() if says_json() else IngestBar(bar)
+    if metrics_path is None:
+        return shown
+    from specsearch.cli.ingest_metrics import IngestMetrics
+
+    return IngestMetrics(metrics_path, library, shown)
 
 
 def _engine(name: str, ray_address: str | None) -> MakeEngine | None:

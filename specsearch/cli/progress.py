@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.progress import Progress as Bar
 
 from ingest.index import Progress
+from ingest.summary import Summary
 from specsearch.cli.screen import say
 from specsearch.store.transfer import Watcher
 
@@ -67,6 +68,9 @@ class IngestLines(Progress):
 
     def index_grew(self, n_done: int, n_vectors: int) -> None:
         say("building the search index", n_done=n_done, n_vectors=n_vectors)
+
+    def finished(self, summary: Summary) -> None:
+        say("finished", n_read=summary.n_read, n_indexed=summary.n_indexed, n_skipped=len(summary.skipped))
 
 
 class TransferBar(Watcher):
