@@ -20,7 +20,7 @@ from specsearch.errors import StoreError
 
 if TYPE_CHECKING:
     from specsearch.search.graph_files import Graph
-    from specsearch.store.store import Collection
+    from specsearch.store.store import Collection, Store
     from specsearch.web.served import Served
 
 KEY_ENV = "SPECSEARCH_SERVE_KEY"
@@ -58,6 +58,7 @@ _GRACE_S = 10
     show_default=True,
     help="Requests that may wait; more are told to come again.",
 )
+@click.option("--allow-write", is_flag=True, help="Let clients index files into libraries (POST).")
 @store_option
 @model_options
 def serve(
@@ -68,20 +69,22 @@ def serve(
     key_file: Path | None,
     rate: str,
     waiting: int,
+    allow_write: bool,
     store: StoreAt,
     model_path: Path | None,
     key_map_path: Path | None,
 ) -> None:
     """Serve libraries and banks as a page and an HTTP API.
 
-    The page is at http://127.0.0.1:8765/, the API is described at /openapi.json. Nothing is
-    written: a library that is served cannot be added to, and one that is being written cannot be served.
+    The page is at http://127.0.0.1:8765/, the API is described at /openapi.json. Without --allow-write
+    nothing is written. A library in a folder has one owner: while it is served, no other command opens it.
     """
     if find_spec("uvicorn") is None or find_spec("fastapi") is None:
         raise click.ClickException('Serving needs more: pip install "specsearch[web]".')
     import uvicorn
 
     from specsearch.cli.screen import say
+    from specsearch.cli.serve_index import make_writer
     from specsearch.web.access import Access
     from specsearch.web.app import Limits, make_app
     from specsearch.web.reading import prepare_reading
@@ -93,9 +96,11 @@ def serve(
     with suppress(KeyboardInterrupt), ExitStack() as stack:
         bound = stack.enter_context(_bound(host, port))
         prepare_reading()
-        served = _open(stack, store, names, bank_names, ModelAt(model_path, key_map_path))
+        opened = stack.enter_context(store.open())
+        served = _open(stack, store, opened, names, bank_names, ModelAt(model_path, key_map_path))
         hosts = [*_LOOPBACK, host] if key is None else ["*"]
-        app = make_app(served, access, hosts, Limits(rate, waiting))
+        writer = make_writer(store, opened, served) if allow_write else None
+        app = make_app(served, access, hosts, Limits(rate, waiting), writer)
         libraries = f"{len(served.collections)} libraries and {len(served.banks)} banks"
         say(f"Serving {libraries} at http://{host}:{port}/ (end with Ctrl-C).")
         _log_requests()
@@ -182,7 +187,12 @@ def _rate(text: str) -> str:
 
 
 def _open(
-    stack: ExitStack, store: StoreAt, names: tuple[str, ...], bank_names: tuple[str, ...], model: ModelAt
+    stack: ExitStack,
+    store: StoreAt,
+    opened: Store,
+    names: tuple[str, ...],
+    bank_names: tuple[str, ...],
+    model: ModelAt,
 ) -> Served:
     """Open what is to be served, and whatever belongs to it."""
     from specsearch.cli.graph_at import graph_folder
@@ -194,7 +204,6 @@ def _open(
     from specsearch.web.served import Served
 
     network, card = model.read()
-    opened = stack.enter_context(store.open())
     embedder = Embedder(network, card)
     collections = {
         name: stack.enter_context(opened.open(name)) for name in dict.fromkeys(names or opened.libraries())

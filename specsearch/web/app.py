@@ -21,6 +21,7 @@ from specsearch.web.metrics import CONTENT_TYPE, Metrics
 from specsearch.web.problems import PROBLEMS, add_problems
 from specsearch.web.served import Served
 from specsearch.web.work import Work
+from specsearch.web.writing import Writer
 
 _ABOUT = "Search tandem mass spectra by learned embedding and by peaks. The same records as the command line."
 _COMPRESSED_BYTES = 2000
@@ -45,7 +46,9 @@ class Limits:
     patience_s: float = 30.0
 
 
-def make_app(served: Served, access: Access, hosts: list[str], limits: Limits) -> FastAPI:
+def make_app(
+    served: Served, access: Access, hosts: list[str], limits: Limits, writer: Writer | None = None
+) -> FastAPI:
     """The application over what is served.
 
     Parameters
@@ -55,6 +58,8 @@ def make_app(served: Served, access: Access, hosts: list[str], limits: Limits) -
     hosts : list of str
         Names that a browser may call the server by: a page elsewhere cannot pass for one of them.
     limits : Limits
+    writer : Writer, optional
+        Into what is served; without one nothing is written.
     """
     work = Work(served, limits.n_places, limits.patience_s)
 
@@ -76,7 +81,7 @@ def make_app(served: Served, access: Access, hosts: list[str], limits: Limits) -
         lifespan=lifespan,
     )
     app.state.work, app.state.access, app.state.is_ready = work, access, False
-    metrics = Metrics(work)
+    app.state.writer, app.state.metrics = writer, (metrics := Metrics(work))
     add_problems(app, pages.problem_page)
     app.include_router(api.router)
     app.include_router(pages.router)

@@ -20,14 +20,16 @@ from specsearch.errors import (
     ParseError,
     SpecsearchError,
     StoreError,
+    StoreFull,
 )
 from specsearch.web.desk import Overloaded
 from specsearch.web.headers import HEADERS
+from specsearch.web.writing import ReadOnly
 
 _LOG = logging.getLogger(__name__)
 Page = Callable[[Request, "Problem"], Response]
 _WHAT_TO_SEND = "See /openapi.json for what is understood."
-_STATUS = {LibraryNotFound: 404, InvalidSpectrum: 422, ParseError: 422, InputFileError: 422}
+_STATUS = {LibraryNotFound: 404, InvalidSpectrum: 422, ParseError: 422, InputFileError: 422, ReadOnly: 403}
 _RETRY_S = 1
 
 
@@ -46,7 +48,7 @@ _DESCRIBED: dict[str, Any] = {
     "description": "Problem details (RFC 9457), with a next step.",
 }
 PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: _DESCRIBED for status in (400, 401, 403, 404, 408, 413, 422, 429, 503)
+    status: _DESCRIBED for status in (400, 401, 403, 404, 408, 413, 422, 429, 503, 507)
 }
 
 
@@ -64,7 +66,11 @@ def problem_response(
 
 def problem_of(error: Exception) -> Problem:
     """What is said of an error that is known."""
-    if isinstance(error, StoreError) and not isinstance(error, LibraryNotFound):
+    if isinstance(error, StoreFull):
+        _LOG.error("%s", error)
+        status, detail = 507, "The disk of the server is full."
+        step = "Send the same again when whoever runs the server has made space."
+    elif isinstance(error, StoreError) and not isinstance(error, LibraryNotFound):
         _LOG.error("%s", error)  # it names folders of this machine
         status, detail = 503, "The engine cannot answer this."
         step = "Try again; if it stays so, whoever runs the server finds more in its log."

@@ -31,9 +31,9 @@ from specsearch.store.spectra import spectrum_of
 from specsearch.store.store import Collection
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Served:
-    """Libraries, banks and graphs that are open and stay open, and the model that made them.
+    """Libraries, banks and graphs that are open, and the model that made them.
 
     Parameters
     ----------
@@ -58,6 +58,21 @@ class Served:
     embedder: Embedder
     network: Encoder
     decision: DecisionLayer | None
+
+    def take_up(self, collection: Collection, beside: Path) -> None:
+        """Serve a library that was opened, or opened again: no longer with a graph that does not fit it.
+
+        Mappings are replaced, not changed: another thread may be looking at them.
+        """
+        name = collection.name
+        self.collections = {**self.collections, name: collection}
+        self.beside = {**self.beside, name: beside}
+        if name in self.graphs and self.graphs[name].nodes.num_rows != collection.count():
+            self.graphs = {other: graph for other, graph in self.graphs.items() if other != name}
+
+    def sizes(self) -> dict[str, int]:
+        """How many spectra each library holds."""
+        return {name: collection.count() for name, collection in self.collections.items()}
 
     def require_libraries(self, names: Sequence[str]) -> tuple[str, ...]:
         """The libraries meant; all of them where none is named.
@@ -178,7 +193,7 @@ class Served:
         if name not in self.graphs:
             raise LibraryNotFound(
                 f"The library {name!r} has no neighbour graph that fits it.",
-                f'Make one: "specsearch graph {name}", then start the server again.',
+                f'End the server, run "specsearch graph {name}", and start it again.',
             )
         return self.graphs[name]
 

@@ -66,6 +66,10 @@ class Work:
         async with asyncio.timeout(self._patience_s):
             return await self.files.run(call)
 
+    async def alone(self, call: Callable[[], Result]) -> Result:
+        """Something that nobody may see half done: both lanes of the engine hold still, however long."""
+        return await self.slow.run(lambda: self.quick.hold(call))
+
     async def search(
         self, libraries: tuple[str, ...], settings: SearchSettings, spectra: Sequence[Spectrum]
     ) -> AsyncIterator[Answer]:
