@@ -85,7 +85,7 @@ def make_app(
     add_problems(app, pages.problem_page)
     app.include_router(api.router)
     app.include_router(pages.router)
-    _add_health(app, metrics)
+    _add_health(app, work, metrics)
     app.add_middleware(GZipMiddleware, minimum_size=_COMPRESSED_BYTES)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False)
     # Around all others, so that its headers are on every answer.
@@ -93,17 +93,17 @@ def make_app(
     return app
 
 
-def _add_health(app: FastAPI, metrics: Metrics) -> None:
+def _add_health(app: FastAPI, work: Work, metrics: Metrics) -> None:
     @app.get("/health")
     async def health() -> dict[str, str]:
         """The process answers."""
         return {"status": "ok"}
 
-    @app.get("/ready", responses={503: {"description": "Not yet."}})
+    @app.get("/ready", responses={503: {"description": "Not yet, or not now."}})
     async def ready(request: Request) -> JSONResponse:
-        """Model and libraries are open and warm."""
-        is_ready = request.app.state.is_ready
-        return JSONResponse({"status": "ready" if is_ready else "starting"}, 200 if is_ready else 503)
+        """Model and libraries are open and warm, and the store answers."""
+        state = await work.state() if request.app.state.is_ready else "starting"
+        return JSONResponse({"status": state}, 200 if state == "ready" else 503)
 
     @app.get("/metrics", response_class=PlainTextResponse, responses=PROBLEMS)
     async def measured() -> Response:

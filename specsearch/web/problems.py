@@ -78,7 +78,7 @@ def problem_of(error: Exception) -> Problem:
         status, detail, step = 503, "Too many requests wait.", "Try again in a moment."
     else:
         status = next((code for kind, code in _STATUS.items() if isinstance(error, kind)), 503)
-        detail, step = error.message, error.next_step
+        detail, step = error.message, error.next_step or _WHAT_TO_SEND
     return Problem(status=status, title=HTTPStatus(status).phrase, detail=detail, next_step=step)
 
 
@@ -88,12 +88,6 @@ def add_problems(app: FastAPI, page: Page) -> None:
     def answer(request: Request, status: int, detail: str, next_step: str, **headers: str) -> Response:
         return problem_response(request, page, status, detail, next_step, **headers)
 
-    @app.exception_handler(Overloaded)
-    @app.exception_handler(TimeoutError)
-    async def overloaded(request: Request, error: Exception) -> Response:
-        found = problem_of(error)
-        return answer(request, 503, found.detail, found.next_step, **{"Retry-After": str(_RETRY_S)})
-
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
         faults = error.errors()
@@ -101,10 +95,13 @@ def add_problems(app: FastAPI, page: Page) -> None:
         first = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in faults[:3])
         return answer(request, 422, first.encode("utf-8", "replace").decode(), _WHAT_TO_SEND)
 
+    @app.exception_handler(Overloaded)
+    @app.exception_handler(TimeoutError)
     @app.exception_handler(SpecsearchError)
-    async def known(request: Request, error: SpecsearchError) -> Response:
+    async def known(request: Request, error: Exception) -> Response:
         found = problem_of(error)
-        return answer(request, found.status, found.detail, found.next_step)
+        again = {"Retry-After": str(_RETRY_S)} if found.status == 503 else {}
+        return answer(request, found.status, found.detail, found.next_step, **again)
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> Response:

@@ -11,7 +11,7 @@ import numpy as np
 
 from specsearch.encoder.embedder import Embedder
 from specsearch.encoder.network import Encoder
-from specsearch.errors import LibraryNotFound
+from specsearch.errors import LibraryNotFound, StoreError
 from specsearch.report.candidate_rows import Provenance, made_by
 from specsearch.report.networks import network_of, node_rows, with_queries
 from specsearch.report.rows import Row
@@ -69,6 +69,10 @@ class Served:
         self.beside = {**self.beside, name: beside}
         if name in self.graphs and self.graphs[name].nodes.num_rows != collection.count():
             self.graphs = {other: graph for other, graph in self.graphs.items() if other != name}
+
+    def is_answering(self) -> bool:
+        """Whether any of the libraries can be asked; where there is none, nothing is amiss."""
+        return not self.collections or any(map(_can_be_asked, self.collections.values()))
 
     def sizes(self) -> dict[str, int]:
         """How many spectra each library holds."""
@@ -218,6 +222,14 @@ def require(name: str, known: Mapping[str, object], what: str) -> str:
         there = ", ".join(known) or "none"
         raise LibraryNotFound(f"There is no {what} {name!r}.", f"Served: {there}.")
     return name
+
+
+def _can_be_asked(collection: Collection) -> bool:
+    try:
+        collection.count(exact=False)
+    except StoreError:
+        return False
+    return True
 
 
 def _by_library(spectrum_ids: Sequence[str]) -> Mapping[str, dict[str, str]]:
