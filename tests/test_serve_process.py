@@ -10,12 +10,14 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
 import pytest
 from cli_runner import Commands, small_model
+from killing import copy
 from samples import library_state, mgf, spectra
 
 from specsearch.store.store import open_store
@@ -159,6 +161,38 @@ def test_wrong_words_are_told(commands: Commands, tmp_path: Path) -> None:
     assert "nope" in commands.run("serve", "--library", "nope", code=1).output
     other = small_model(tmp_path / "other.safetensors", seed=2)
     assert "another" in commands.run("serve", "--model", other, code=1).output
+
+
+@pytest.mark.parametrize("after_s", [0.02, 0.4])
+def test_killed_while_it_writes_and_sent_again(commands: Commands, tmp_path: Path, after_s: float) -> None:
+    """The end is that of a server that was left alone, whatever the killed one had done."""
+    sent = {"file": ("more.mgf", mgf(spectra(90, seed=7)).encode())}
+    ends = []
+    for is_killed in (True, False):
+        store = tmp_path / f"killed-{is_killed}"
+        copy(commands.store, store)
+        words, path = ("--store", store, "--allow-write"), "/v1/libraries/lib/spectra"
+        if is_killed:
+            with serving(commands, *words) as (process, address), ThreadPoolExecutor(1) as pool:
+                asked = pool.submit(httpx.post, f"{address}{path}", files=sent, timeout=60)
+                while not is_writing(address) and not asked.done():
+                    time.sleep(0.001)
+                time.sleep(after_s)
+                process.kill()
+                with suppress(httpx.TransportError):
+                    asked.result()
+        with serving(commands, *words) as (process, address):
+            told = httpx.post(f"{address}{path}", files=sent, timeout=60).json()
+            assert (told["n_read"], told["n_in_library"]) == (90, N_SPECTRA + 90)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(60) == 0
+        with open_store(store) as opened:
+            ends.append(library_state(opened, "lib"))
+    assert ends[0] == ends[1]
+
+
+def is_writing(address: str) -> bool:
+    return 'waiting{lane="slow"} 1.0' in httpx.get(f"{address}/metrics").text
 
 
 def test_without_the_extra_the_next_step_is_told(commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,6 +29,7 @@ from specsearch.store.vectors import contract_of, sparse_vectors
 from specsearch.web.access import Access
 from specsearch.web.app import Limits, make_app
 from specsearch.web.served import Served
+from specsearch.web.writing import Writer
 
 HOSTILE = "<script>alert('x')</script>"
 KEY = "a key of this test only"
@@ -87,11 +88,13 @@ def small_server(folder: Path, *, is_empty: bool = False) -> Iterator[Served]:
             yield Served({LIBRARY: collection}, {BANK: bank}, graphs, beside, embedder, network, None)
 
 
-def small_app(served: Served, key: str | None = None, limits: Limits | None = None) -> FastAPI:
+def small_app(
+    served: Served, key: str | None = None, limits: Limits | None = None, writer: Writer | None = None
+) -> FastAPI:
     """The application over what is served."""
     limits = limits or Limits(rate="1000/second")
     hosts = ["127.0.0.1", "localhost", "testserver"] if key is None else ["*"]
-    return make_app(served, Access(key, limits.rate), hosts, limits)
+    return make_app(served, Access(key, limits.rate), hosts, limits, writer)
 
 
 @contextmanager

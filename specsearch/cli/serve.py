@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 import ipaddress
-import logging
 import os
 import signal
 import socket
 import sys
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from specsearch.cli.serve_open import Serving
 from specsearch.cli.settings import ModelAt, StoreAt, model_options, store_option
-from specsearch.errors import StoreError
-
-if TYPE_CHECKING:
-    from specsearch.search.graph_files import Graph
-    from specsearch.store.store import Collection
-    from specsearch.web.served import Served
 
 KEY_ENV = "SPECSEARCH_SERVE_KEY"
 _LOOPBACK = ["127.0.0.1", "localhost", "[::1]"]
-_GRACE_S = 10
 
 
 @click.command()
@@ -58,6 +50,14 @@ _GRACE_S = 10
     show_default=True,
     help="Requests that may wait; more are told to come again.",
 )
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    help="Processes that answer, over a Qdrant server; --rate, --waiting and /metrics are each one's own.",
+)
+@click.option("--allow-write", is_flag=True, help="Let clients index files into libraries (POST).")
 @store_option
 @model_options
 def serve(
@@ -68,45 +68,46 @@ def serve(
     key_file: Path | None,
     rate: str,
     waiting: int,
+    workers: int,
+    allow_write: bool,
     store: StoreAt,
     model_path: Path | None,
     key_map_path: Path | None,
 ) -> None:
     """Serve libraries and banks as a page and an HTTP API.
 
-    The page is at http://127.0.0.1:8765/, the API is described at /openapi.json. Nothing is
-    written: a library that is served cannot be added to, and one that is being written cannot be served.
+    The page is at http://127.0.0.1:8765/, the API is described at /openapi.json. Without --allow-write
+    nothing is written. A library in a folder has one owner: while it is served, no other command opens it.
     """
     if find_spec("uvicorn") is None or find_spec("fastapi") is None:
         raise click.ClickException('Serving needs more: pip install "specsearch[web]".')
-    import uvicorn
+    from specsearch.cli.serve_run import run
 
-    from specsearch.cli.screen import say
-    from specsearch.web.access import Access
-    from specsearch.web.app import Limits, make_app
-    from specsearch.web.reading import prepare_reading
-
+    if workers > 1:
+        _require_shareable(store, allow_write)
     # Once it has answered what was begun, the server raises again the signal that ended it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     key = _key(key_file, host)
-    access = Access(key, _rate(rate))
-    with suppress(KeyboardInterrupt), ExitStack() as stack:
-        bound = stack.enter_context(_bound(host, port))
-        prepare_reading()
-        served = _open(stack, store, names, bank_names, ModelAt(model_path, key_map_path))
-        hosts = [*_LOOPBACK, host] if key is None else ["*"]
-        app = make_app(served, access, hosts, Limits(rate, waiting))
-        libraries = f"{len(served.collections)} libraries and {len(served.banks)} banks"
-        say(f"Serving {libraries} at http://{host}:{port}/ (end with Ctrl-C).")
-        _log_requests()
-        config = uvicorn.Config(
-            app,
-            log_level="warning",
-            access_log=False,  # a link holds the spectrum
-            timeout_graceful_shutdown=_GRACE_S,
-            server_header=False,
+    hosts = [*_LOOPBACK, host] if key is None else ["*"]
+    model = ModelAt(model_path, key_map_path)
+    serving = Serving(store, model, names, bank_names, key, hosts, _rate(rate), waiting, allow_write)
+    with suppress(KeyboardInterrupt), _bound(host, port) as bound:
+        run(serving, bound, f"http://{host}:{port}/", workers)
+
+
+def _require_shareable(store: StoreAt, allow_write: bool) -> None:
+    """Raise unless several processes can serve the store.
+
+    Raises
+    ------
+    click.UsageError
+    """
+    if not store.is_server:
+        raise click.UsageError(
+            "--workers needs a Qdrant server (--store http://...): one process opens a library in a folder."
         )
-        uvicorn.Server(config).run(sockets=[bound])
+    if allow_write:
+        raise click.UsageError("--workers cannot go with --allow-write: one process writes at a time.")
 
 
 def _key(key_file: Path | None, host: str) -> str | None:
@@ -131,20 +132,6 @@ def _key(key_file: Path | None, host: str) -> str | None:
     if len(key) < LEAST_KEY_LENGTH:
         raise click.UsageError(f"A key needs at least {LEAST_KEY_LENGTH} characters.")
     return key
-
-
-def _log_requests() -> None:
-    """A line a request, where lines are for a program; people have the metrics."""
-    from specsearch.cli.screen import say, says_json
-
-    class Lines(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            say(record.getMessage(), record.levelname.lower())
-
-    if says_json():
-        logger = logging.getLogger("specsearch.web")
-        logger.addHandler(Lines())
-        logger.setLevel(logging.INFO)
 
 
 def _bound(host: str, port: int) -> socket.socket:
@@ -179,47 +166,3 @@ def _rate(text: str) -> str:
     except ValueError:
         raise click.BadParameter(f'{text!r} is no rate such as "100/second".', param_hint="--rate") from None
     return text
-
-
-def _open(
-    stack: ExitStack, store: StoreAt, names: tuple[str, ...], bank_names: tuple[str, ...], model: ModelAt
-) -> Served:
-    """Open what is to be served, and whatever belongs to it."""
-    from specsearch.cli.graph_at import graph_folder
-    from specsearch.cli.ranker import find_ranker
-    from specsearch.encoder.embedder import Embedder
-    from specsearch.search.similar import SearchSettings, SimilaritySearch
-    from specsearch.store.bank import bank_names as banks_there
-    from specsearch.store.bank import open_bank
-    from specsearch.web.served import Served
-
-    network, card = model.read()
-    opened = stack.enter_context(store.open())
-    embedder = Embedder(network, card)
-    collections = {
-        name: stack.enter_context(opened.open(name)) for name in dict.fromkeys(names or opened.libraries())
-    }
-    for collection in collections.values():
-        SimilaritySearch([collection], embedder, SearchSettings())  # raises where another model filled it
-    banks = {
-        name: open_bank(store.banks / name, card.digest) for name in bank_names or banks_there(store.banks)
-    }
-    graphs = {name: graph for name, one in collections.items() if (graph := _graph(store, one)) is not None}
-    beside = {name: graph_folder(store, name) for name in collections}
-    return Served(collections, banks, graphs, beside, embedder, network, find_ranker(None, card.digest))
-
-
-def _graph(store: StoreAt, collection: Collection) -> Graph | None:
-    """The graph of a library, or None, said so where it is there and does not fit."""
-    from specsearch.cli.graph_at import graph_folder
-    from specsearch.cli.screen import say
-    from specsearch.search.graph_files import find_graph
-
-    graph = find_graph(graph_folder(store, collection.name))
-    try:
-        if graph is not None:
-            graph.require_size(collection)
-    except StoreError as error:
-        say(f"Families of {collection.name!r} are not served. {error}")
-        return None
-    return graph

@@ -31,7 +31,8 @@ class Session:
     def __init__(self, library: Path) -> None:
         self.library = library
         self.needs_seal = False
-        self._lock = FileLock(library / LOCK, timeout=0)
+        # Of the session, not of the thread that began it: another may end it.
+        self._lock = FileLock(library / LOCK, timeout=0, thread_local=False)
         try:
             self._lock.acquire()
         except Timeout as error:

@@ -34,9 +34,11 @@ from specsearch.web.records import (
     ShortlistOut,
     SkippedOut,
     SpectrumOut,
+    WrittenOut,
 )
 from specsearch.web.uploads import read_sent
 from specsearch.web.work import Work
+from specsearch.web.writing import ReadOnly, Writer
 
 NDJSON = "application/x-ndjson"
 _STREAMED: dict[str, Any] = {
@@ -51,6 +53,15 @@ def work_of(request: Request) -> Work:
     return work
 
 
+def writer_of(request: Request) -> Writer:
+    """What writes; raises `ReadOnly` where nothing does."""
+    writer: Writer | None = request.app.state.writer
+    if writer is None:
+        step = 'Whoever runs it can start it with "specsearch serve --allow-write".'
+        raise ReadOnly("This server only reads.", step)
+    return writer
+
+
 At = Annotated[Work, Depends(work_of)]
 Accept = Annotated[str, Header()]
 router = APIRouter(prefix="/v1", responses=PROBLEMS)
@@ -60,7 +71,7 @@ router = APIRouter(prefix="/v1", responses=PROBLEMS)
 async def libraries(work: At) -> list[LibraryOut]:
     """Libraries that are served."""
     served = work.served
-    counts = await work.soon(lambda: {name: one.count() for name, one in served.collections.items()})
+    counts = await work.soon(served.sizes)
     encoder = served.embedder.card.digest
     return [
         LibraryOut(library=name, spectra=count, has_graph=name in served.graphs, encoder=encoder)
@@ -92,6 +103,29 @@ async def read(file: UploadFile, work: At) -> FileOut:
         spectra=[SpectrumOut.of(one) for one in found.spectra],
         skipped=[SkippedOut(**asdict(one)) for one in found.skipped],
         is_complete=found.is_complete,
+    )
+
+
+@router.post("/libraries/{library}/spectra")
+async def index(
+    library: str, file: UploadFile, work: At, writer: Annotated[Writer, Depends(writer_of)], request: Request
+) -> WrittenOut:
+    """Index a file of spectra into a library, made where there is none; sent twice is the same as once.
+
+    Only where the server was started with `--allow-write`. All of the file is searched from then on; searches
+    wait meanwhile. Families of a library that has grown are refused until its graph is brought up to date.
+    """
+    content = await file.read()
+    sent = await work.apart(lambda: read_sent(content, file.filename or "", MOST_PEAKS))
+    written = await work.alone(lambda: writer.write(library, sent))
+    request.app.state.metrics.holds(library, written.n_in_library)
+    skipped = [SkippedOut(**asdict(one)) for one in written.skipped]
+    return WrittenOut(
+        library=library,
+        n_read=written.n_read,
+        n_indexed=written.n_indexed,
+        n_in_library=written.n_in_library,
+        skipped=skipped,
     )
 
 

@@ -21,6 +21,7 @@ from specsearch.web.metrics import CONTENT_TYPE, Metrics
 from specsearch.web.problems import PROBLEMS, add_problems
 from specsearch.web.served import Served
 from specsearch.web.work import Work
+from specsearch.web.writing import Writer
 
 _ABOUT = "Search tandem mass spectra by learned embedding and by peaks. The same records as the command line."
 _COMPRESSED_BYTES = 2000
@@ -45,7 +46,9 @@ class Limits:
     patience_s: float = 30.0
 
 
-def make_app(served: Served, access: Access, hosts: list[str], limits: Limits) -> FastAPI:
+def make_app(
+    served: Served, access: Access, hosts: list[str], limits: Limits, writer: Writer | None = None
+) -> FastAPI:
     """The application over what is served.
 
     Parameters
@@ -55,6 +58,8 @@ def make_app(served: Served, access: Access, hosts: list[str], limits: Limits) -
     hosts : list of str
         Names that a browser may call the server by: a page elsewhere cannot pass for one of them.
     limits : Limits
+    writer : Writer, optional
+        Into what is served; without one nothing is written.
     """
     work = Work(served, limits.n_places, limits.patience_s)
 
@@ -76,11 +81,11 @@ def make_app(served: Served, access: Access, hosts: list[str], limits: Limits) -
         lifespan=lifespan,
     )
     app.state.work, app.state.access, app.state.is_ready = work, access, False
-    metrics = Metrics(work)
+    app.state.writer, app.state.metrics = writer, (metrics := Metrics(work))
     add_problems(app, pages.problem_page)
     app.include_router(api.router)
     app.include_router(pages.router)
-    _add_health(app, metrics)
+    _add_health(app, work, metrics)
     app.add_middleware(GZipMiddleware, minimum_size=_COMPRESSED_BYTES)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False)
     # Around all others, so that its headers are on every answer.
@@ -88,17 +93,17 @@ def make_app(served: Served, access: Access, hosts: list[str], limits: Limits) -
     return app
 
 
-def _add_health(app: FastAPI, metrics: Metrics) -> None:
+def _add_health(app: FastAPI, work: Work, metrics: Metrics) -> None:
     @app.get("/health")
     async def health() -> dict[str, str]:
         """The process answers."""
         return {"status": "ok"}
 
-    @app.get("/ready", responses={503: {"description": "Not yet."}})
+    @app.get("/ready", responses={503: {"description": "Not yet, or not now."}})
     async def ready(request: Request) -> JSONResponse:
-        """Model and libraries are open and warm."""
-        is_ready = request.app.state.is_ready
-        return JSONResponse({"status": "ready" if is_ready else "starting"}, 200 if is_ready else 503)
+        """Model and libraries are open and warm, and the store answers."""
+        state = await work.state() if request.app.state.is_ready else "starting"
+        return JSONResponse({"status": state}, 200 if state == "ready" else 503)
 
     @app.get("/metrics", response_class=PlainTextResponse, responses=PROBLEMS)
     async def measured() -> Response:

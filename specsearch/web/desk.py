@@ -49,6 +49,10 @@ class Lane:
         future.add_done_callback(self._leave)
         return await asyncio.shield(future)
 
+    def hold(self, call: Callable[[], Result]) -> Result:
+        """The result of `call`, made here while the thread that asks, another lane's, waits for it."""
+        return self._thread.submit(call).result()
+
     def _leave(self, future: asyncio.Future[Result]) -> None:
         self._n_taken -= 1
         if not future.cancelled():

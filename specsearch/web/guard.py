@@ -76,7 +76,8 @@ class Guard:
         if not length.isdecimal() or len(length) > 20 or int(length) > MOST_BYTES:
             step = f"Send at most {MOST_BYTES >> 20} MiB at once."
             return problem_response(request, self._page, 413, "This is too large.", step)
-        if request.method != "GET" and request.headers.get("sec-fetch-site") == "cross-site":
+        # Also from another port of this machine, whose pages count as of the same site.
+        if request.method != "GET" and request.headers.get("sec-fetch-site") in ("cross-site", "same-site"):
             step = "Use the page of this server."
             return problem_response(request, self._page, 403, "Another site sent this.", step)
         if request.url.path.startswith(_OPEN):

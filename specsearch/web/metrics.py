@@ -37,14 +37,20 @@ class Metrics:
         waiting = Gauge("specsearch_waiting", "Requests that wait or run", ("lane",), registry=self._registry)
         for lane in work.waiting:
             waiting.labels(lane).set_function(partial(_n_waiting, work, lane))
-        spectra = Gauge("specsearch_library_spectra", "Spectra served", ("library",), registry=self._registry)
+        self._n_spectra = Gauge(
+            "specsearch_library_spectra", "Spectra served", ("library",), registry=self._registry
+        )
         for name, collection in work.served.collections.items():
-            spectra.labels(name).set(collection.count(exact=False))
+            self.holds(name, collection.count(exact=False))
 
     def count(self, route: str, status: int, duration_s: float) -> None:
         """Take note of one request; `route` is its pattern, never what a client wrote."""
         self._n_requests.labels(route, str(status)).inc()
         self._duration.labels(route).observe(duration_s)
+
+    def holds(self, library: str, n_spectra: int) -> None:
+        """Take note of how many spectra a library holds now."""
+        self._n_spectra.labels(library).set(n_spectra)
 
     def text(self) -> bytes:
         """All of them in Prometheus' text format."""

@@ -140,7 +140,8 @@ class AskedFamily(FamilyIn):
 @router.get("/")
 async def start(request: Request, work: At) -> Response:
     """Where to begin."""
-    return _page(request, "start.html", examples=await work.soon(lambda: _examples(work)))
+    examples, sizes = await work.soon(lambda: (_examples(work), work.served.sizes()))
+    return _page(request, "start.html", examples=examples, sizes=sizes)
 
 
 @router.post("/read")
@@ -228,7 +229,18 @@ async def library_map(
     """A library as a map, coloured by a column."""
     folder = work.served.beside[require(library, work.served.beside, "library")]
     view = await work.later(lambda: map_view(find_map(folder), colour))
-    return _page(request, "map.html", library=library, colour=colour, columns=MAP_COLUMNS, view=view)
+    sizes = await work.soon(work.served.sizes)
+    is_older = view is not None and view["n_spectra"] != sizes[library]
+    view = None if is_older else view
+    return _page(
+        request,
+        "map.html",
+        library=library,
+        colour=colour,
+        columns=MAP_COLUMNS,
+        view=view,
+        is_older=is_older,
+    )
 
 
 @router.get("/receipt/{library}", name="receipt")

@@ -20,14 +20,16 @@ from specsearch.errors import (
     ParseError,
     SpecsearchError,
     StoreError,
+    StoreFull,
 )
 from specsearch.web.desk import Overloaded
 from specsearch.web.headers import HEADERS
+from specsearch.web.writing import ReadOnly
 
 _LOG = logging.getLogger(__name__)
 Page = Callable[[Request, "Problem"], Response]
 _WHAT_TO_SEND = "See /openapi.json for what is understood."
-_STATUS = {LibraryNotFound: 404, InvalidSpectrum: 422, ParseError: 422, InputFileError: 422}
+_STATUS = {LibraryNotFound: 404, InvalidSpectrum: 422, ParseError: 422, InputFileError: 422, ReadOnly: 403}
 _RETRY_S = 1
 
 
@@ -46,7 +48,7 @@ _DESCRIBED: dict[str, Any] = {
     "description": "Problem details (RFC 9457), with a next step.",
 }
 PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: _DESCRIBED for status in (400, 401, 403, 404, 408, 413, 422, 429, 503)
+    status: _DESCRIBED for status in (400, 401, 403, 404, 408, 413, 422, 429, 503, 507)
 }
 
 
@@ -64,7 +66,11 @@ def problem_response(
 
 def problem_of(error: Exception) -> Problem:
     """What is said of an error that is known."""
-    if isinstance(error, StoreError) and not isinstance(error, LibraryNotFound):
+    if isinstance(error, StoreFull):
+        _LOG.error("%s", error)
+        status, detail = 507, "The disk of the server is full."
+        step = "Send the same again when whoever runs the server has made space."
+    elif isinstance(error, StoreError) and not isinstance(error, LibraryNotFound):
         _LOG.error("%s", error)  # it names folders of this machine
         status, detail = 503, "The engine cannot answer this."
         step = "Try again; if it stays so, whoever runs the server finds more in its log."
@@ -72,7 +78,7 @@ def problem_of(error: Exception) -> Problem:
         status, detail, step = 503, "Too many requests wait.", "Try again in a moment."
     else:
         status = next((code for kind, code in _STATUS.items() if isinstance(error, kind)), 503)
-        detail, step = error.message, error.next_step
+        detail, step = error.message, error.next_step or _WHAT_TO_SEND
     return Problem(status=status, title=HTTPStatus(status).phrase, detail=detail, next_step=step)
 
 
@@ -82,12 +88,6 @@ def add_problems(app: FastAPI, page: Page) -> None:
     def answer(request: Request, status: int, detail: str, next_step: str, **headers: str) -> Response:
         return problem_response(request, page, status, detail, next_step, **headers)
 
-    @app.exception_handler(Overloaded)
-    @app.exception_handler(TimeoutError)
-    async def overloaded(request: Request, error: Exception) -> Response:
-        found = problem_of(error)
-        return answer(request, 503, found.detail, found.next_step, **{"Retry-After": str(_RETRY_S)})
-
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
         faults = error.errors()
@@ -95,10 +95,13 @@ def add_problems(app: FastAPI, page: Page) -> None:
         first = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in faults[:3])
         return answer(request, 422, first.encode("utf-8", "replace").decode(), _WHAT_TO_SEND)
 
+    @app.exception_handler(Overloaded)
+    @app.exception_handler(TimeoutError)
     @app.exception_handler(SpecsearchError)
-    async def known(request: Request, error: SpecsearchError) -> Response:
+    async def known(request: Request, error: Exception) -> Response:
         found = problem_of(error)
-        return answer(request, found.status, found.detail, found.next_step)
+        again = {"Retry-After": str(_RETRY_S)} if found.status == 503 else {}
+        return answer(request, found.status, found.detail, found.next_step, **again)
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> Response:

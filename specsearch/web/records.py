@@ -276,3 +276,13 @@ class FileOut(BaseModel):
     spectra: list[SpectrumOut]
     skipped: list[SkippedOut]
     is_complete: bool = Field(description="False where the file has more than is read at once.")
+
+
+class WrittenOut(BaseModel):
+    """What became of a file that was indexed; the same when it is sent again."""
+
+    library: str
+    n_read: int
+    n_indexed: int = Field(description="Of this file, now or before.")
+    n_in_library: int
+    skipped: list[SkippedOut]

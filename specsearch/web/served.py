@@ -11,7 +11,7 @@ import numpy as np
 
 from specsearch.encoder.embedder import Embedder
 from specsearch.encoder.network import Encoder
-from specsearch.errors import LibraryNotFound
+from specsearch.errors import LibraryNotFound, StoreError
 from specsearch.report.candidate_rows import Provenance, made_by
 from specsearch.report.networks import network_of, node_rows, with_queries
 from specsearch.report.rows import Row
@@ -31,9 +31,9 @@ from specsearch.store.spectra import spectrum_of
 from specsearch.store.store import Collection
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Served:
-    """Libraries, banks and graphs that are open and stay open, and the model that made them.
+    """Libraries, banks and graphs that are open, and the model that made them.
 
     Parameters
     ----------
@@ -58,6 +58,25 @@ class Served:
     embedder: Embedder
     network: Encoder
     decision: DecisionLayer | None
+
+    def take_up(self, collection: Collection, beside: Path) -> None:
+        """Serve a library that was opened, or opened again: no longer with a graph that does not fit it.
+
+        Mappings are replaced, not changed: another thread may be looking at them.
+        """
+        name = collection.name
+        self.collections = {**self.collections, name: collection}
+        self.beside = {**self.beside, name: beside}
+        if name in self.graphs and self.graphs[name].nodes.num_rows != collection.count():
+            self.graphs = {other: graph for other, graph in self.graphs.items() if other != name}
+
+    def is_answering(self) -> bool:
+        """Whether any of the libraries can be asked; where there is none, nothing is amiss."""
+        return not self.collections or any(map(_can_be_asked, self.collections.values()))
+
+    def sizes(self) -> dict[str, int]:
+        """How many spectra each library holds."""
+        return {name: collection.count() for name, collection in self.collections.items()}
 
     def require_libraries(self, names: Sequence[str]) -> tuple[str, ...]:
         """The libraries meant; all of them where none is named.
@@ -178,7 +197,7 @@ class Served:
         if name not in self.graphs:
             raise LibraryNotFound(
                 f"The library {name!r} has no neighbour graph that fits it.",
-                f'Make one: "specsearch graph {name}", then start the server again.',
+                f'End the server, run "specsearch graph {name}", and start it again.',
             )
         return self.graphs[name]
 
@@ -203,6 +222,14 @@ def require(name: str, known: Mapping[str, object], what: str) -> str:
         there = ", ".join(known) or "none"
         raise LibraryNotFound(f"There is no {what} {name!r}.", f"Served: {there}.")
     return name
+
+
+def _can_be_asked(collection: Collection) -> bool:
+    try:
+        collection.count(exact=False)
+    except StoreError:
+        return False
+    return True
 
 
 def _by_library(spectrum_ids: Sequence[str]) -> Mapping[str, dict[str, str]]:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from specsearch.errors import InputFileError, InvalidSpectrum
+from specsearch.errors import InputFileError, InvalidSpectrum, StoreFull
 from specsearch.spectra.spectrum import Spectrum
 from specsearch.web.bounds import within_bounds
 from specsearch.web.reading import ReadingLimits, SentFile, read_apart
@@ -38,6 +38,8 @@ def read_sent(content: bytes, name: str, most_peaks: int) -> SentFile:
     ------
     InputFileError
         If it holds no spectra in a format that is understood.
+    StoreFull
+        If there is no space for it on the disk.
     """
     limits = ReadingLimits(MOST_SPECTRA, _MOST_SKIPPED, _MOST_PEAKS, most_peaks, _MOST_SECONDS)
     shown = "".join(c for c in name if c.isprintable())[-100:] or "the file"
@@ -49,6 +51,8 @@ def read_sent(content: bytes, name: str, most_peaks: int) -> SentFile:
         except InputFileError as error:
             message = error.message.replace(str(path), shown)
             raise InputFileError(message, error.next_step) from None
+        except OSError as error:
+            raise StoreFull(f"{path} cannot be written: {error.strerror}.", "Free some space.") from error
     found.name = shown
     found.skipped = [replace(one, source=shown) for one in found.skipped]
     return found

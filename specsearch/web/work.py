@@ -12,7 +12,7 @@ from specsearch.search.shortlists import Shortlist
 from specsearch.search.similar import Answer, SearchSettings
 from specsearch.spectra.spectrum import Spectrum
 from specsearch.store.bank import Bank
-from specsearch.web.desk import Batches, Lane
+from specsearch.web.desk import Batches, Lane, Overloaded
 from specsearch.web.served import Served, in_slices
 
 Result = TypeVar("Result")
@@ -20,6 +20,7 @@ _Search = tuple[tuple[str, ...], SearchSettings]
 
 _N_FILES = 8  # that may wait, each held in memory
 _FEW = 4  # spectra that a person waits for
+_PATIENCE_OF_PROBES_S = 5.0
 _SEARCH_SLICE, _IDENTIFY_SLICE = 16, 4
 
 
@@ -51,6 +52,15 @@ class Work:
         quick = self.quick.n_waiting + self._searches.n_waiting
         return {"quick": quick, "slow": self.slow.n_waiting, "files": self.files.n_waiting}
 
+    async def state(self) -> str:
+        """Whether questions would be answered now: "ready", or a word for why not."""
+        try:
+            async with asyncio.timeout(_PATIENCE_OF_PROBES_S):
+                is_answering = await self.quick.run(self.served.is_answering)
+        except (Overloaded, TimeoutError):
+            return "busy"
+        return "ready" if is_answering else "without its store"
+
     async def soon(self, call: Callable[[], Result]) -> Result:
         """Something that takes milliseconds."""
         async with asyncio.timeout(self._patience_s):
@@ -65,6 +75,10 @@ class Work:
         """Something that waits for another process, and holds up no search."""
         async with asyncio.timeout(self._patience_s):
             return await self.files.run(call)
+
+    async def alone(self, call: Callable[[], Result]) -> Result:
+        """Something that nobody may see half done: both lanes of the engine hold still, however long."""
+        return await self.slow.run(lambda: self.quick.hold(call))
 
     async def search(
         self, libraries: tuple[str, ...], settings: SearchSettings, spectra: Sequence[Spectrum]
