@@ -24,8 +24,8 @@ _JOB = "benchmarks.growth_job"
 _SIZES = [100_000, 500_000, 1_000_000, 2_000_000]
 _SHOWN: dict[str, Callable[[dict[str, Any]], float]] = {
     "spectra": lambda stage: stage["spectra"],
-    "rate_first": lambda stage: stage["index"]["rates"][0]["per_s"],
-    "rate_last": lambda stage: stage["index"]["rates"][-1]["per_s"],
+    "rate_first": lambda stage: stage["index"]["rates"][0]["per_own_s"],
+    "rate_last": lambda stage: stage["index"]["rates"][-1]["per_own_s"],
     "optimize_s": lambda stage: stage["index"]["optimize_s"],
     "peak_rss_mb": lambda stage: stage["index"]["peak_rss_mb"],
     "peak_own_mb": lambda stage: stage["index"]["peak_own_mb"],
@@ -80,11 +80,13 @@ def _bounds(stages: Sequence[dict[str, Any]]) -> dict[str, Any]:
     rates = [rate for stage in stages for rate in stage["index"]["rates"]]
     last = stages[-1]["search"]
     nearest = last["nearest"]["no filter"]
-    peak = max(stage["index"]["peak_rss_mb"] for stage in stages)
+    # Mapped files are left out, which the system lets go of when others need the memory; and time is the
+    # process's own, since other jobs of the machine come and go within an hour.
+    peak = max(stage["index"]["peak_own_mb"] for stage in stages)
     return {
-        "peak memory (MB)": verdict(peak, 4000, at_most=True),
+        "peak memory, mapped files apart (MB)": verdict(peak, 4000, at_most=True),
         "rate of the last 100,000 / of the first": verdict(
-            rates[-1]["per_s"] / rates[0]["per_s"], 0.9, at_most=False
+            rates[-1]["per_own_s"] / rates[0]["per_own_s"], 0.9, at_most=False
         ),
         "recall@10": verdict(nearest["recall@10"], 0.98, at_most=False),
         "engine p50 (ms)": verdict(nearest["p50_ms"], 10.0, at_most=True),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -96,6 +97,36 @@ def test_a_large_library_gets_the_larger_graph(tmp_path: Path, monkeypatch: pyte
         with store.open("lib") as collection:
             best = collection.query([VectorQuery("embedding", e, 1, None, None, True) for e in embeddings])
     assert [hits[0].payload["accession"] for hits in best] == [str(i) for i in range(20)]
+
+
+def test_a_large_library_is_indexed_as_it_grows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every load has a graph of its own, built once: what is held unindexed has an end, and all is found."""
+    n_load, n_loads = 300, 4
+    monkeypatch.setattr("specsearch.store.edge.LARGE_LIBRARY", 10)
+    monkeypatch.setattr("specsearch.store.edge.UNINDEXED_POINTS", n_load)
+    monkeypatch.setattr("specsearch.store.edge.LARGE_INDEX", replace(WALK, segment_points=450))
+    embeddings = np.random.default_rng(4).normal(size=(n_load * n_loads, SIZE)).astype(np.float32)
+    embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
+    segments = tmp_path / "lib" / "shard" / "segments"
+    with EmbeddedStore(tmp_path, WALK) as store:
+        with store.create("lib", Contract("d", "state", SIZE, "c", "s")) as collection:
+            graphs: set[str] = set()
+            for start in range(0, len(embeddings), n_load):
+                rows = range(start, start + n_load)
+                collection.upsert([_point(i, embeddings[i]) for i in rows])
+                assert collection.info().n_indexed_vectors >= start + n_load
+                there = {path.parent.name for path in segments.glob("*/vector_index-embedding")}
+                assert graphs < there
+                graphs = there
+            assert len(graphs) == n_loads
+        with store.open("lib") as collection:
+            queries = [VectorQuery("embedding", embedding, 10) for embedding in embeddings[::40]]
+            answers = collection.query(queries)
+    found = [{int(hit.payload["accession"]) for hit in hits} for hits in answers]
+    true = np.argsort(-embeddings[::40] @ embeddings.T, axis=1)[:, :10]
+    assert (
+        np.mean([len(one & set(other)) / 10 for one, other in zip(found, true.tolist(), strict=True)]) > 0.97
+    )
 
 
 def _point(i: int, embedding: np.ndarray) -> Point:

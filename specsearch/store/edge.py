@@ -22,7 +22,7 @@ from specsearch.store import edge_terms as terms
 from specsearch.store.filters import Filter
 from specsearch.store.integrity import SHARD
 from specsearch.store.payload import annotated, unpack_payload
-from specsearch.store.planner import LARGE_INDEX, LARGE_LIBRARY, plan_searches
+from specsearch.store.planner import LARGE_INDEX, LARGE_LIBRARY, UNINDEXED_POINTS, plan_searches
 from specsearch.store.points import Point, SparseVector
 from specsearch.store.queries import CollectionInfo, Hit, Record, ScoreRequest, VectorQuery, best_first
 from specsearch.store.schema import Contract
@@ -53,6 +53,7 @@ class EdgeCollection:
         self._folder = session.library
         self._write = write
         self._owner = os.getpid()
+        self._n_unindexed = 0  # written since it was opened, or since indexes were built
         with terms.engine_call("open", self._folder):
             self._open_shard: engine.EdgeShard | None = engine.EdgeShard.load(str(self._folder / SHARD))
 
@@ -83,6 +84,9 @@ class EdgeCollection:
             for start in range(0, len(points), _UPSERT_BATCH):
                 batch = [terms.point(point) for point in points[start : start + _UPSERT_BATCH]]
                 shard.update(engine.UpdateOperation.upsert_points(batch))
+        self._n_unindexed += len(points)
+        if self._n_unindexed >= UNINDEXED_POINTS:
+            self.optimize()
 
     def query(self, queries: Sequence[VectorQuery]) -> list[list[Hit]]:
         for query in queries:
@@ -170,6 +174,7 @@ class EdgeCollection:
                 shard.close()
                 config = terms.shard_config(self.contract, LARGE_INDEX)
                 shard = self._open_shard = engine.EdgeShard.load(str(self._folder / SHARD), config)
+            self._n_unindexed = 0
             return bool(shard.optimize())
 
     def info(self) -> CollectionInfo:

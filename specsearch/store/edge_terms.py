@@ -25,6 +25,9 @@ ENGINE_VERSION = version(ENGINE)
 _BYTES_PER_SPARSE_VALUE = 16  # storage and inverted index
 _BYTES_PER_PAYLOAD = 4096
 _NO_SPACE = "os error 28"
+_FLOAT16_BYTES = 2
+# Indexes are mapped files, which the system lets go of when others need the memory; read once when opened.
+_MAPPED = engine.Memory.Cached
 
 
 @contextmanager
@@ -56,17 +59,27 @@ def shard_config(contract: Contract, settings: IndexSettings) -> engine.EdgeConf
                 datatype=engine.VectorStorageDatatype.Float16,
             )
         },
-        sparse_vectors={name: engine.EdgeSparseVectorParams() for name in contract.layout.sparse_vectors},
+        sparse_vectors={
+            name: engine.EdgeSparseVectorParams(memory=_MAPPED) for name in contract.layout.sparse_vectors
+        },
         hnsw_config=engine.HnswIndexConfig(
             m=settings.m,
             ef_construct=settings.ef_construct,
             full_scan_threshold=settings.full_scan_threshold_kb,
         ),
         optimizers=engine.EdgeOptimizersConfig(
-            default_segment_number=1, indexing_threshold=settings.indexing_threshold_kb
+            default_segment_number=1,
+            max_segment_size=_kilobytes(settings.segment_points, contract),
+            indexing_threshold=settings.indexing_threshold_kb,
         ),
+        id_tracker_memory=_MAPPED,
         wal_enabled=True,  # without it a crash loses data, and a second opener is not noticed
     )
+
+
+def _kilobytes(n_points: int | None, contract: Contract) -> int | None:
+    """Of their vectors, by which the engine measures segments."""
+    return None if n_points is None else n_points * contract.embedding_size * _FLOAT16_BYTES // 1000
 
 
 def create_shard(library: Path, contract: Contract, settings: IndexSettings) -> None:
@@ -74,9 +87,11 @@ def create_shard(library: Path, contract: Contract, settings: IndexSettings) -> 
     # enable_hnsw=False: extra graph edges per indexed value make building 2.5 times slower.
     layout = contract.layout
     indexes: dict[str, Any] = {
-        key: engine.FloatIndexParams(enable_hnsw=False) for key in layout.float_indexes
+        key: engine.FloatIndexParams(enable_hnsw=False, memory=_MAPPED) for key in layout.float_indexes
     }
-    indexes |= {key: engine.KeywordIndexParams(enable_hnsw=False) for key in layout.keyword_indexes}
+    indexes |= {
+        key: engine.KeywordIndexParams(enable_hnsw=False, memory=_MAPPED) for key in layout.keyword_indexes
+    }
     with engine_call("create", library):
         (library / SHARD).mkdir()
         shard = engine.EdgeShard.create(str(library / SHARD), shard_config(contract, settings))

@@ -39,17 +39,24 @@ class IndexSettings:
         60,000 kB, once the setting here, meant scanning all of a library of 71,621.
     indexing_threshold_kb : int
         `optimize` leaves smaller segments as they are.
+    segment_points : int, optional
+        Most points that share a graph; beyond, the library has several, and building the next costs nothing
+        of the ones before. None is one graph for all.
     """
 
     m: int = 16
     ef_construct: int = 100
     full_scan_threshold_kb: int = 10_000
     indexing_threshold_kb: int = 1_000
+    segment_points: int | None = None
 
 
 # On 500,000 points m=16 stops at a recall of 0.935 to 0.979, m=32 reaches 1.000.
-LARGE_INDEX = IndexSettings(m=32, ef_construct=200)
+LARGE_INDEX = IndexSettings(m=32, ef_construct=200, segment_points=600_000)
 LARGE_LIBRARY = 150_000
+# Until they are indexed, the embedded engine holds peaks, losses and filters of new points in memory, some
+# 4 kB each; two such loads are more than fits one graph, so that none is built a second time.
+UNINDEXED_POINTS = 400_000
 
 
 @dataclass(frozen=True)
