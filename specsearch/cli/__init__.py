@@ -29,6 +29,7 @@ _COMMANDS = {
     "backup": "backup",
     "restore": "backup",
     "copy": "backup",
+    "reembed": "reembed",
     "drop": "libraries",
     "model": "model",
     "train": "train",

@@ -17,7 +17,9 @@ from specsearch.errors import LibraryNotFound, StoreDamaged, StoreError
 from specsearch.store.names import require_library_name
 from specsearch.store.planner import LARGE_INDEX, IndexSettings
 from specsearch.store.schema import TARGET_PROJECTION, Contract, Layout, VectorName
+from specsearch.store.server_aliases import SEPARATOR, Aliases
 from specsearch.store.server_collection import ServerCollection, server_call
+from specsearch.store.server_generations import ServerGenerations
 
 ENGINE = "qdrant-server"
 TIMEOUT_S = 60
@@ -28,8 +30,9 @@ _MAKING_KEY = "specsearch_making"  # of a collection that is not a library yet: 
 class ServerStore:
     """Libraries as collections of a Qdrant server; see `specsearch.store.store.Store`.
 
-    Only collections that carry a contract are seen, so other collections of the server are safe; those of
-    candidate molecules are opened by name, and listed nowhere.
+    A library's name is an alias, see `specsearch.store.server_aliases`; earlier versions gave the collection
+    itself the name, and such are libraries, too. Only collections that carry a contract are seen, so other
+    collections of the server are safe; those of candidate molecules are opened by name, and listed nowhere.
 
     Parameters
     ----------
@@ -41,6 +44,7 @@ class ServerStore:
     def __init__(self, client: QdrantClient, settings: IndexSettings | None = None) -> None:
         self._client = client
         self._settings = settings or LARGE_INDEX
+        self.aliases = Aliases(client)
 
     @classmethod
     def connect(cls, url: str, api_key: str | None = None, timeout_s: int = TIMEOUT_S) -> Self:
@@ -65,31 +69,50 @@ class ServerStore:
     def libraries(self) -> list[str]:
         with server_call("list the libraries"):
             names = [collection.name for collection in self._client.get_collections().collections]
-        return sorted(name for name in names if _is_library(self._metadata(name)))
+        places = {name: name for name in names if SEPARATOR not in name} | self.aliases.libraries()
+        return sorted(name for name, place in places.items() if _is_library(self._metadata(place)))
 
     def exists(self, name: str) -> bool:
-        return self._metadata(require_library_name(name)) is not None
+        place = self.place(name)
+        return place is not None and self._metadata(place) is not None
 
     def create(self, name: str, contract: Contract) -> ServerCollection:
         made = self._stamped(contract)
-        return self._create(name, made, {_METADATA_KEY: made.to_dict()})
+        self._require_free(name)
+        place = self.aliases.next_place(name)
+        self._create(place, made, {_METADATA_KEY: made.to_dict()})
+        self.aliases.point(name, place)
+        return ServerCollection(self._client, name, made, write=True, place=place)
 
     @contextmanager
     def making(self, name: str, contract: Contract, n_bytes: int = 0) -> Iterator[ServerCollection]:
-        require_library_name(name)
-        made, maker = self._stamped(contract), uuid.uuid4().hex
         # Nobody can tell whether the last maker still lives; if it does, it will find us at its end.
-        self._clear_away(name, self._maker(name))
-        collection = self._create(name, made, {_MAKING_KEY: maker})
+        for left in (name, *self.aliases.generations(name)):
+            self._clear_away(left, self._maker(left))
+        self._require_free(name)
+        place = self.aliases.next_place(name)
+        with self.filling(name, place, contract) as collection:
+            yield collection
+        self.aliases.point(name, place)
+
+    @contextmanager
+    def filling(self, name: str, place: str, contract: Contract) -> Iterator[ServerCollection]:
+        """A collection that has its contract only when the block has ended well, else is removed."""
+        made, maker = self._stamped(contract), uuid.uuid4().hex
+        self._create(place, made, {_MAKING_KEY: maker})
+        collection = ServerCollection(self._client, name, made, write=True, place=place)
         try:
             yield collection
-            self._publish(name, made, maker)
+            self._publish(place, made, maker)
         except BaseException:
             with suppress(StoreError):  # a server that is away can wait: the next maker clears
-                self._clear_away(name, maker)
+                self._clear_away(place, maker)
             raise
         finally:
             collection.close()
+
+    def generations(self, name: str) -> ServerGenerations:
+        return ServerGenerations(self, name)
 
     def _stamped(self, contract: Contract) -> Contract:
         with server_call("ask for the server's version"):
@@ -115,18 +138,31 @@ class ServerStore:
                 "The Qdrant server does not change a collection's metadata.", "Use a newer version of it."
             )
 
-    def _create(self, name: str, made: Contract, metadata: dict[str, Any]) -> ServerCollection:
+    def _require_free(self, name: str) -> None:
+        """Raise unless a library of this name can be made."""
         require_library_name(name)
-        if self._maker(name):
+        left = self.aliases.generations(name)
+        if any(self._maker(place) for place in (name, *left)):
             raise StoreError(
                 f"A library {name!r} is being restored, or was when that was ended.",
                 "Wait, run that command again, or choose another name.",
             )
+        if self.place(name) is not None:
+            raise StoreError(
+                f"The server already has a collection {name!r}.", "Drop it first, or choose another name."
+            )
+        for place in left:
+            with server_call(f"look at {place!r}"):
+                if n_points := self._client.count(place).count:
+                    raise StoreError(
+                        f"The server has {n_points:,} spectra of a library {name!r} without a name, in the "
+                        f"collection {place!r}.",
+                        f"Give that the alias {name!r} on the server, or remove it there.",
+                    )
+                self._client.delete_collection(place)  # its maker was killed before it had its name
+
+    def _create(self, name: str, made: Contract, metadata: dict[str, Any]) -> None:
         with server_call(f"create the library {name!r}"):
-            if self._client.collection_exists(name):
-                raise StoreError(
-                    f"The server already has a collection {name!r}.", "Drop it first, or choose another name."
-                )
             self._client.create_collection(
                 name, **_collection_config(made, self._settings), metadata=metadata
             )
@@ -139,15 +175,29 @@ class ServerStore:
             warnings.filterwarnings("ignore", message="Payload indexes have no effect in the local Qdrant")
             for key, schema in _payload_indexes(made.layout).items():
                 self._client.create_payload_index(name, key, schema, wait=True)
-        return ServerCollection(self._client, name, made, write=True)
 
     def open(self, name: str, *, write: bool = False) -> ServerCollection:
-        return ServerCollection(self._client, name, self._contract(name), write=write)
+        place = self.place(name) or name
+        return self.open_place(name, place, write=write)
+
+    def open_place(self, name: str, place: str, *, write: bool = False) -> ServerCollection:
+        """Open a collection of a library, whatever the name leads to."""
+        contract = self.contract_at(place, name)
+        contract.require_readable(name)
+        return ServerCollection(self._client, name, contract, write=write, place=place)
 
     def drop(self, name: str) -> None:
-        self._contract(name)
+        current = self.place(name) or name
+        self.contract_at(current, name)
+        others = [place for place in self.aliases.generations(name) if place != current]
+        for place in (*others, current):  # the library is there until the last is gone
+            self.remove(place, name)
+        self.aliases.forget(name)
+
+    def remove(self, place: str, name: str) -> None:
+        """Remove a collection of a library."""
         with server_call(f"drop the library {name!r}"):
-            self._client.delete_collection(name)
+            self._client.delete_collection(place)
 
     def close(self) -> None:
         self._client.close()
@@ -162,6 +212,19 @@ class ServerStore:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    def place(self, name: str) -> str | None:
+        """Name of the collection that a library's name leads to, whatever is in it; None if to nothing."""
+        place = self.aliases.current(require_library_name(name))
+        with server_call(f"look for {name!r}"):
+            if place is None:
+                return name if self._client.collection_exists(name) else None
+            if not self._client.collection_exists(place):
+                raise StoreError(
+                    f"The alias {name!r} of the server leads to {place!r}, a collection that is not there.",
+                    "Remove that alias from the server, or bring the collection back from a snapshot.",
+                )
+        return place
 
     def _metadata(self, name: str) -> dict[str, Any] | None:
         """The contract as the server keeps it; None for what is not ours or not there."""
@@ -178,8 +241,14 @@ class ServerStore:
                 return {}
             return self._client.get_collection(name).config.metadata or {}
 
-    def _contract(self, name: str) -> Contract:
-        values = self._metadata(require_library_name(name))
+    def contract_at(self, place: str, name: str) -> Contract:
+        """Contract of a collection of a library.
+
+        Raises
+        ------
+        LibraryNotFound, StoreDamaged
+        """
+        values = self._metadata(place)
         if values is None:
             known = ", ".join(self.libraries()) or "none"
             raise LibraryNotFound(f"The server has no library {name!r}.", f"There are: {known}.")

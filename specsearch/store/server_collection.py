@@ -75,13 +75,20 @@ class ServerCollection:
     client : QdrantClient
         Shared with the store; stays open.
     name : str
+        Of the library.
     contract : Contract
     write : bool
+    place : str, optional
+        Name of the collection, where it is not the library's. An alias would not do: when it leads elsewhere,
+        whoever has the library open would ask one model's vectors with another's.
     """
 
-    def __init__(self, client: QdrantClient, name: str, contract: Contract, *, write: bool) -> None:
+    def __init__(
+        self, client: QdrantClient, name: str, contract: Contract, *, write: bool, place: str = ""
+    ) -> None:
         self.name = name
         self.contract = contract
+        self._place = place or name
         self._open_client: QdrantClient | None = client
         self._write = write
 
@@ -96,14 +103,14 @@ class ServerCollection:
 
     def count(self, filter: Filter | None = None, *, exact: bool = True) -> int:
         with self._client("count") as client:
-            return client.count(self.name, count_filter=_filter(filter), exact=exact).count
+            return client.count(self._place, count_filter=_filter(filter), exact=exact).count
 
     def upsert(self, points: Sequence[Point]) -> None:
         with self._client("write to", write=True) as client:
             require_valid(points, self.contract)
             for start in range(0, len(points), _UPSERT_BATCH):
                 batch = [_point(point) for point in points[start : start + _UPSERT_BATCH]]
-                client.upsert(self.name, batch, wait=True)
+                client.upsert(self._place, batch, wait=True)
 
     def query(self, queries: Sequence[VectorQuery]) -> list[list[Hit]]:
         for query in queries:
@@ -148,14 +155,14 @@ class ServerCollection:
         if not requests:
             return []
         with self._client("search") as client:
-            return [answer.points for answer in client.query_batch_points(self.name, requests)]
+            return [answer.points for answer in client.query_batch_points(self._place, requests)]
 
     def fetch(
         self, point_ids: Sequence[str], *, with_vectors: bool = False, with_payload: bool = True
     ) -> dict[str, Record]:
         with self._client("read") as client:
             found = client.retrieve(
-                self.name, list(point_ids), with_payload=with_payload, with_vectors=with_vectors
+                self._place, list(point_ids), with_payload=with_payload, with_vectors=with_vectors
             )
         records = {str(record.id): _record(record) for record in found}
         return {point_id: records[point_id] for point_id in point_ids if point_id in records}
@@ -167,7 +174,7 @@ class ServerCollection:
         while True:
             with self._client("read") as client:
                 records, offset = client.scroll(
-                    self.name, _filter(filter), limit=batch, offset=offset, with_vectors=with_vectors
+                    self._place, _filter(filter), limit=batch, offset=offset, with_vectors=with_vectors
                 )
             yield from map(_record, records)
             if offset is None:
@@ -175,7 +182,7 @@ class ServerCollection:
 
     def delete(self, point_ids: Sequence[str]) -> None:
         with self._client("delete from", write=True) as client:
-            client.delete(self.name, models.PointIdsList(points=list(point_ids)), wait=True)
+            client.delete(self._place, models.PointIdsList(points=list(point_ids)), wait=True)
 
     def annotate(self, values: Mapping[str, Mapping[str, Any]]) -> None:
         with self._client("write to", write=True) as client:
@@ -189,20 +196,20 @@ class ServerCollection:
                 for point_id, record in records.items()
             ]
             if operations:
-                client.batch_update_points(self.name, operations, wait=True)
+                client.batch_update_points(self._place, operations, wait=True)
 
     def optimize(self) -> bool:
         """Wait until the server, which optimises by itself, has nothing more to do."""
         waited = False
         with self._client("optimize", write=True) as client:
-            while client.get_collection(self.name).status == models.CollectionStatus.YELLOW:
+            while client.get_collection(self._place).status == models.CollectionStatus.YELLOW:
                 waited = True
                 time.sleep(_POLL_S)
         return waited
 
     def info(self) -> CollectionInfo:
         with self._client("describe") as client:
-            info = client.get_collection(self.name)
+            info = client.get_collection(self._place)
         return CollectionInfo(
             self.name,
             info.points_count or 0,

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,9 @@ from specsearch.store.filters import Filter
 from specsearch.store.points import Point
 from specsearch.store.queries import CollectionInfo, Hit, Record, ScoreRequest, VectorQuery
 from specsearch.store.schema import Contract
+
+if TYPE_CHECKING:
+    from specsearch.store.generations import Generations
 
 
 class Collection(Protocol):
@@ -164,8 +167,17 @@ class Store(Protocol):
         """
         ...
 
+    def generations(self, name: str) -> Generations:
+        """What a library is replaced by, and what is kept of it, when it is embedded with another model.
+
+        Raises
+        ------
+        LibraryNotFound
+        """
+        ...
+
     def drop(self, name: str) -> None:
-        """Remove a library with all its points.
+        """Remove a library with all its points, and what is kept of it.
 
         Raises
         ------
