@@ -165,13 +165,18 @@ class Contract:
         """
         if self.payload_version == PAYLOAD_VERSION:
             return
-        is_newer = self.payload_version > PAYLOAD_VERSION
+        maker, next_step = (
+            "an older",
+            f'Index it again: "specsearch drop {library}", then "specsearch index".',
+        )
+        if self.layout == CANDIDATES:
+            next_step = 'Build the bank again: "specsearch bank remove", then "specsearch bank add".'
+        if self.payload_version > PAYLOAD_VERSION:
+            maker, next_step = "a newer", "Update specsearch."
         raise StoreError(
-            f"The library {library!r} was written by {'a newer' if is_newer else 'an older'} specsearch: its "
-            f"records are of version {self.payload_version}, this one reads {PAYLOAD_VERSION}.",
-            "Update specsearch."
-            if is_newer
-            else f'Index it again from its files: "specsearch drop {library}", then "specsearch index".',
+            f"The library {library!r} was written by {maker} specsearch: its records are of version "
+            f"{self.payload_version}, this one reads {PAYLOAD_VERSION}.",
+            next_step,
         )
 
     def _differing(self, other: Contract) -> list[str]:

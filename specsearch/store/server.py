@@ -86,6 +86,7 @@ class ServerStore:
 
     @contextmanager
     def making(self, name: str, contract: Contract, n_bytes: int = 0) -> Iterator[ServerCollection]:
+        self.place(name)  # raises where the name is somebody else's alias
         # Nobody can tell whether the last maker still lives; if it does, it will find us at its end.
         for left in (name, *self.aliases.generations(name)):
             self._clear_away(left, self._maker(left))
@@ -112,6 +113,7 @@ class ServerStore:
             collection.close()
 
     def generations(self, name: str) -> ServerGenerations:
+        self.contract_at(self.place(name) or name, name)
         return ServerGenerations(self, name)
 
     def _stamped(self, contract: Contract) -> Contract:
@@ -140,14 +142,13 @@ class ServerStore:
 
     def _require_free(self, name: str) -> None:
         """Raise unless a library of this name can be made."""
-        require_library_name(name)
-        left = self.aliases.generations(name)
+        there, left = self.place(name), self.aliases.generations(name)
         if any(self._maker(place) for place in (name, *left)):
             raise StoreError(
                 f"A library {name!r} is being restored, or was when that was ended.",
                 "Wait, run that command again, or choose another name.",
             )
-        if self.place(name) is not None:
+        if there is not None:
             raise StoreError(
                 f"The server already has a collection {name!r}.", "Drop it first, or choose another name."
             )

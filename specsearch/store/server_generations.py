@@ -23,6 +23,7 @@ class ServerGenerations:
     ----------
     store : ServerStore
     library : str
+        Which exists.
     """
 
     def __init__(self, store: ServerStore, library: str) -> None:
