@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -31,6 +31,11 @@ CREATE TABLE IF NOT EXISTS skipped (
 CREATE TABLE IF NOT EXISTS noted (window TEXT NOT NULL, note TEXT NOT NULL, accession TEXT NOT NULL);
 """
 LIST_PARTS = "SELECT type, name FROM sqlite_master"
+_LIST_COLUMNS = (
+    "SELECT part.name, GROUP_CONCAT(field.name) FROM sqlite_master part, pragma_table_info(part.name) field "
+    "WHERE part.type = 'table' GROUP BY part.name"
+)
+_MADE_AGAIN = "it is made again from the library at the next indexing."
 _FOUND = "found in the library"  # the window of spectra that this ledger did not see being indexed
 _MAX_VARIABLES = 500  # SQLite allows more, older builds not much more
 
@@ -63,7 +68,7 @@ class Ledger:
     Raises
     ------
     StoreError
-        If it cannot be opened or is no ledger.
+        If it cannot be opened, is no ledger, or one of another version.
     """
 
     def __init__(self, path: Path) -> None:
@@ -73,10 +78,12 @@ class Ledger:
             self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
+            _require_our_columns(self._db, path)
             self._db.executescript(_SCHEMA)
         except (sqlite3.Error, OSError) as error:
             raise StoreError(
-                f"The ledger {path} cannot be opened ({error}).", "Check the folder's permissions."
+                f"The ledger {path} cannot be opened ({error}).",
+                f"Check the folder's permissions; one that is damaged may be removed: {_MADE_AGAIN}",
             ) from error
 
     def unfinished(self) -> list[str]:
@@ -204,6 +211,18 @@ class Ledger:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _require_our_columns(db: sqlite3.Connection, path: Path) -> None:
+    """Raise if a table that is there has other columns than ours: a ledger says no version of itself."""
+    with closing(sqlite3.connect(":memory:")) as fresh:
+        fresh.executescript(_SCHEMA)
+        ours = dict(fresh.execute(_LIST_COLUMNS).fetchall())
+    theirs = dict(db.execute(_LIST_COLUMNS).fetchall())
+    if any(theirs[table] != ours[table] for table in theirs.keys() & ours.keys()):
+        raise StoreError(
+            f"The ledger {path} was written by another version of specsearch.", f"Remove it: {_MADE_AGAIN}"
+        )
 
 
 @contextmanager

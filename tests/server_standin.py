@@ -62,6 +62,10 @@ class StandInServer(httpx.BaseTransport):
                 return {"title": "stand-in", "version": self.version}
             case "GET", ["collections"]:
                 return self.local.get_collections()
+            case "GET", ["aliases"]:
+                return self.local.get_aliases()
+            case "POST", ["collections", "aliases"]:
+                return self.local.update_collection_aliases(models.ChangeAliasesOperation(**body).actions)
             case "GET", ["collections", name, "exists"]:
                 return {"exists": self.local.collection_exists(name)}
             case "GET", ["collections", name]:

@@ -496,7 +496,7 @@ def test_what_is_being_made_on_a_server_is_not_there_yet() -> None:
         assert not interrupted.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
         with store.create("lib", CONTRACT):
             store.drop("lib")
-        store._create("lib", CONTRACT, {"specsearch_making": "one who was killed"}).upsert(points(3))
+        store._create("lib@1", CONTRACT, {"specsearch_making": "one who was killed"})
         with store.making("lib", CONTRACT) as made:
             assert made.count() == 0
             made.upsert(points(2))

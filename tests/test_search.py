@@ -297,4 +297,4 @@ def test_libraries_of_another_encoder_are_refused(libraries: list[Collection]) -
     with pytest.raises(ContractMismatch, match="alpha") as raised:
         SimilaritySearch(libraries, stranger, EVERYTHING)
     assert "encoder_digest" in raised.value.message
-    assert "Index it again" in raised.value.next_step
+    assert "specsearch reembed" in raised.value.next_step

@@ -45,7 +45,7 @@ def test_each_meaningful_entry_is_compared() -> None:
         "payload_version": 99,
     }
     for name, value in others.items():
-        with pytest.raises(ContractMismatch, match=f"{name} is .* Index it again"):
+        with pytest.raises(ContractMismatch, match=f"{name} is .*specsearch reembed lib"):
             CONTRACT.require_same(dataclasses.replace(CONTRACT, **{name: value}), "lib")
     with pytest.raises(ContractMismatch, match=r"'lib'.*encoder_digest.*sparse_recipe"):
         CONTRACT.require_same(dataclasses.replace(CONTRACT, encoder_digest="x", sparse_recipe="y"), "lib")

@@ -30,6 +30,7 @@ _COMMANDS = {
     "backup": "backup",
     "restore": "backup",
     "copy": "backup",
+    "reembed": "reembed",
     "drop": "libraries",
     "model": "model",
     "train": "train",

@@ -49,8 +49,7 @@ def fresh_graph(
     folder = graph_folder(store, library)
     old = find_graph(folder)
     settings = settings or (old.settings if old else GraphSettings())
-    if old and old.digest == snapshot.digest and old.settings == settings:
-        old.require_of(snapshot)
+    if old and old.is_of(snapshot) and old.settings == settings:
         forget_stale(folder)
         return old, Build(0, len(snapshot))
     task = bar.add_task("finding neighbours", total=len(Kind) * len(snapshot))

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from specsearch.chemistry.tolerance import Tolerance
-from specsearch.errors import LibraryNotFound, StoreDamaged, StoreError
+from specsearch.errors import ContractMismatch, LibraryNotFound, StoreDamaged, StoreError
 from specsearch.search.graph import (
     EDGE_SCHEMA,
     Edges,
@@ -83,17 +83,9 @@ class Graph:
             )
         return row
 
-    def require_of(self, snapshot: Snapshot) -> None:
-        """Raise unless the graph speaks of just these spectra.
-
-        Raises
-        ------
-        StoreError
-            If the library was changed since, or indexed again by another encoder.
-        """
-        self.contract.require_same(snapshot.contract, snapshot.library)
-        if self.digest != snapshot.digest:
-            raise StoreError(f"The graph of {snapshot.library!r} is older than the library.", _AGAIN)
+    def is_of(self, snapshot: Snapshot) -> bool:
+        """Whether the graph speaks of just these spectra, by the vectors that they have."""
+        return self.digest == snapshot.digest and self.contract.is_same(snapshot.contract)
 
     def require_size(self, collection: Collection) -> None:
         """Raise if the library has visibly changed: a check that costs nothing.
@@ -102,7 +94,11 @@ class Graph:
         ------
         StoreError
         """
-        self.contract.require_same(collection.contract, collection.name)
+        if not self.contract.is_same(collection.contract):
+            raise ContractMismatch(
+                f"The graph of {collection.name!r} was made of the vectors of another encoder.",
+                _AGAIN,
+            )
         if self.nodes.num_rows != (now := collection.count()):
             raise StoreError(
                 f"The graph of {collection.name!r} knows {self.nodes.num_rows:,} spectra, "
@@ -225,7 +221,8 @@ def write_graph(folder: Path, graph: Graph) -> None:
         raise StoreError(f"The folder {folder} cannot be made: {error.strerror}.") from error
     names = {}
     for part, table in (("nodes", graph.nodes), ("edges", graph.edges)):
-        names[part] = f"{part}-{graph.digest[:16]}-{graph.settings.n_neighbours}.parquet"
+        maker = graph.contract.encoder_digest[:8]
+        names[part] = f"{part}-{graph.digest[:16]}-{maker}-{graph.settings.n_neighbours}.parquet"
         with replacing(folder / names[part]) as temporary:
             pq.write_table(table, temporary, compression="zstd")
     write_json(

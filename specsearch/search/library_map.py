@@ -64,6 +64,11 @@ def find_map(folder: Path) -> pa.Table | None:
     return pq.read_table(path) if path.is_file() else None
 
 
+def forget_map(folder: Path) -> None:
+    """Remove the map that was kept; harmless where there is none."""
+    (folder / _MAP).unlink(missing_ok=True)
+
+
 def one_each(table: pa.Table, most: int) -> NDArray[np.int64]:
     """Rows to show of a map: a spectrum of every molecule, then others, evenly, as far as `most` allows."""
     keys = table[Key.INCHIKEY14].to_pylist()

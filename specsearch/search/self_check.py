@@ -116,6 +116,48 @@ def check_recall(collection: Collection, snapshot: Snapshot, rows: NDArray[np.in
         yield Finding(name, is_good, f"{recall:.4f} over {len(asked):,} queries", step)
 
 
+def check_graph(collection: Collection, point_ids: Sequence[str]) -> Iterator[Finding]:
+    """What the engine finds by its graph against what it finds by comparing with everything.
+
+    Parameters
+    ----------
+    collection : Collection
+    point_ids : sequence of str
+        Spectra of the library to ask for.
+    """
+    records = collection.fetch(list(point_ids), with_vectors=True).values()
+    for width in _WINDOWS_DA:
+        filters = [_around(record.payload.get(Key.PRECURSOR_MZ), width) for record in records]
+        asked = [(r.embedding, f) for r, f in zip(records, filters, strict=True) if f or width is None]
+        name = "graph, no filter" if width is None else f"graph, within {width:g} Da"
+        if not asked:
+            yield Finding(name, None, "no spectrum with a precursor in the sample")
+            continue
+        recalls = [_recall_of_graph(collection, vector, filter) for vector, filter in asked]
+        recall = float(np.mean(recalls))
+        yield Finding(name, recall >= LEAST_RECALL, f"recall@10 {recall:.4f} over {len(asked):,} queries")
+
+
+def _around(precursor_mz: float | None, width: float | None) -> Filter | None:
+    if precursor_mz is None or width is None:
+        return None
+    return Filter(precursor_mz=(precursor_mz - width, precursor_mz + width))
+
+
+def _recall_of_graph(
+    collection: Collection, embedding: NDArray[np.float32] | None, filter: Filter | None
+) -> float:
+    query = np.asarray(embedding, dtype=np.float32)
+    query /= np.linalg.norm(query)
+    walked, true = collection.query(
+        [
+            VectorQuery(VectorName.EMBEDDING, query, _TOP, filter, exact=is_exact, with_payload=False)
+            for is_exact in (False, True)
+        ]
+    )
+    return sum(hit.score >= true[-1].score - _TIE for hit in walked) / len(true)
+
+
 def _recall(collection: Collection, snapshot: Snapshot, row: int, width: float | None) -> float:
     query = snapshot.embeddings[row]
     filter, inside = None, np.ones(len(snapshot), dtype=np.bool_)

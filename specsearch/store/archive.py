@@ -156,7 +156,7 @@ class Archive:
     StoreDamaged
         If it was cut short or changed, or is something else.
     StoreError
-        If a newer version wrote it.
+        If another version wrote it, in a way that this one does not read.
     """
 
     def __init__(self, path: Path) -> None:

@@ -96,7 +96,9 @@ def read_card(folder: Path) -> BankCard:
     try:
         return BankCard(**{**values, "sources": tuple(values.get("sources", ()))})
     except TypeError as error:
-        raise StoreDamaged(f"{folder / CARD} is not the card of a bank ({error}).", _NEXT_STEP) from error
+        raise StoreDamaged(
+            f"{folder / CARD} is not the card of a bank, or one of another version ({error}).", _NEXT_STEP
+        ) from error
 
 
 def write_card(folder: Path, card: BankCard) -> None:

@@ -47,7 +47,7 @@ class EdgeCollection:
     """
 
     def __init__(self, session: Session, contract: Contract, *, write: bool) -> None:
-        self.name = session.library.name
+        self.name = session.name
         self.contract = contract
         self._session = session
         self._folder = session.library

@@ -1,7 +1,8 @@
 """The embedded store: a folder of libraries, each a folder of its own.
 
 ``<store>/<library>/`` holds ``contract.json`` (a library exists from the moment it does),
-``manifest.json``, ``lock`` and ``shard/``, the engine's own files.
+``manifest.json``, ``lock`` and ``shard/``, the engine's own files. One that was embedded again has more of
+these, see `specsearch.store.embedded_generations`.
 """
 
 from __future__ import annotations
@@ -9,21 +10,25 @@ from __future__ import annotations
 import shutil
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import replace
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from specsearch.errors import LibraryNotFound, StoreError
+from specsearch.errors import LibraryNotFound, StoreError, StoreLocked
 from specsearch.store.edge import EdgeCollection
-from specsearch.store.edge_terms import ENGINE, ENGINE_VERSION, create_shard
-from specsearch.store.integrity import CONTRACT, MANIFEST, SHARD, mark_open, read_json, write_json
+from specsearch.store.edge_making import empty_shard, filling
+from specsearch.store.embedded_generations import (
+    EmbeddedGenerations,
+    forget_generations,
+    home_of,
+    seems_library,
+)
+from specsearch.store.integrity import CONTRACT, MANIFEST, SHARD, read_json, write_json
 from specsearch.store.names import require_library_name
 from specsearch.store.planner import IndexSettings
 from specsearch.store.schema import Contract
-from specsearch.store.session import LOCK, Session
-from specsearch.store.space import require_free_space
+from specsearch.store.session import Session
 
 
 class EmbeddedStore:
@@ -47,15 +52,15 @@ class EmbeddedStore:
     def libraries(self) -> list[str]:
         if not self.root.is_dir():
             return []
-        return sorted(folder.name for folder in self.root.iterdir() if (folder / CONTRACT).is_file())
+        return sorted(folder.name for folder in self.root.iterdir() if seems_library(folder))
 
     def exists(self, name: str) -> bool:
-        return (self._folder(name) / CONTRACT).is_file()
+        return (home_of(self._folder(name)) / CONTRACT).is_file()
 
     def create(self, name: str, contract: Contract) -> EdgeCollection:
         session = self._begun(name)
         try:
-            made = self._empty_shard(session.library, contract, 0)
+            made = empty_shard(session.library, contract, self._settings)
             write_json(session.library / CONTRACT, made.to_dict())
             return self._opened_collection(session, write=True)
         except BaseException:
@@ -64,39 +69,33 @@ class EmbeddedStore:
 
     @contextmanager
     def making(self, name: str, contract: Contract, n_bytes: int = 0) -> Iterator[EdgeCollection]:
-        session = self._begun(name)
-        try:
-            made = self._empty_shard(session.library, contract, n_bytes)
-            session.begin(write=True)
-            collection = EdgeCollection(session, made, write=True)
+        with filling(self._begun(name), contract, self._settings, n_bytes) as collection:
             self._opened.add(collection)
-            try:
-                yield collection
-                write_json(session.library / CONTRACT, made.to_dict())
-            except BaseException:
-                collection.abandon()
-                raise
-            collection.close()
-        except BaseException:
-            _remove_unpublished(session.library)
-            session.abandon()
-            raise
+            yield collection
+
+    def generations(self, name: str) -> EmbeddedGenerations:
+        self._existing(name)
+        return EmbeddedGenerations(self._folder(name), self._settings)
 
     def open(self, name: str, *, write: bool = False) -> EdgeCollection:
-        session = Session(self._existing(name))
+        home = self._existing(name)
+        session = Session(home, name)
         try:
+            if self._existing(name) != home:
+                raise StoreLocked(f"The library {name!r} has just been embedded again.", "Open it again.")
             return self._opened_collection(session, write=write)
         except BaseException:
             session.abandon()
             raise
 
     def drop(self, name: str) -> None:
-        folder = self._existing(name)
-        session = Session(folder)
+        folder, home = self._folder(name), self._existing(name)
+        session = Session(home, name)
         try:
             # From here on the library does not exist; what a crash leaves behind, `create` clears away.
-            (folder / CONTRACT).unlink()
-            shutil.rmtree(folder / SHARD)
+            (home / CONTRACT).unlink()
+            forget_generations(folder)
+            shutil.rmtree(folder / SHARD, ignore_errors=home != folder)
             (folder / MANIFEST).unlink(missing_ok=True)
         except OSError as error:
             raise StoreError(f"The library {name!r} was not removed whole: {error}.") from error
@@ -123,10 +122,11 @@ class EmbeddedStore:
         return self.root / require_library_name(name)
 
     def _existing(self, name: str) -> Path:
+        """Folder of the generation that is a library now."""
         if not self.exists(name):
             known = ", ".join(self.libraries()) or "none"
             raise LibraryNotFound(f"There is no library {name!r} in {self.root}.", f"There are: {known}.")
-        return self._folder(name)
+        return home_of(self._folder(name))
 
     def _begun(self, name: str) -> Session:
         """The right to a folder that holds no library yet."""
@@ -139,40 +139,23 @@ class EmbeddedStore:
         session = Session(folder)
         try:
             _require_free(folder)  # it may have been made since
+            forget_generations(folder)
         except StoreError:
             session.abandon()
             raise
         return session
 
-    def _empty_shard(self, folder: Path, contract: Contract, n_bytes: int) -> Contract:
-        """Make the engine's files and return the contract to be written once the library may be seen."""
-        shutil.rmtree(folder / SHARD, ignore_errors=True)  # of a creation that was interrupted
-        require_free_space(folder, n_bytes)
-        create_shard(folder, contract, self._settings)
-        mark_open(folder)
-        return replace(contract, engine=ENGINE, engine_version=ENGINE_VERSION)
-
     def _opened_collection(self, session: Session, *, write: bool) -> EdgeCollection:
         session.begin(write=write)
         contract = Contract.from_dict(read_json(session.library / CONTRACT))
+        contract.require_readable(session.name)
         collection = EdgeCollection(session, contract, write=write)
         self._opened.add(collection)
         return collection
 
 
 def _require_free(folder: Path) -> None:
-    if (folder / CONTRACT).exists():
+    if seems_library(folder):
         raise StoreError(
             f"The library {folder.name!r} is already there.", "Drop it first, or choose another name."
         )
-
-
-def _remove_unpublished(folder: Path) -> None:
-    """Remove what was made in a folder, unless it has become a library; other files there stay."""
-    if (folder / CONTRACT).exists():
-        return
-    shutil.rmtree(folder / SHARD, ignore_errors=True)
-    for name in (MANIFEST, LOCK):
-        (folder / name).unlink(missing_ok=True)
-    with suppress(OSError):  # not empty: something of somebody else's
-        folder.rmdir()

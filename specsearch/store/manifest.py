@@ -71,7 +71,7 @@ class Manifest:
         Raises
         ------
         StoreError
-            If a newer version wrote it.
+            If another version wrote it, whose format or records this one does not read.
         StoreDamaged
             If it makes no sense.
         """
@@ -100,14 +100,19 @@ class Manifest:
 
 
 def _require_known(values: Mapping[str, Any]) -> None:
-    version, payload = values["format_version"], values["contract"]["payload_version"]
-    if version > FORMAT_VERSION or payload > PAYLOAD_VERSION:
-        raise StoreError(
-            f"A newer specsearch ({values.get('specsearch_version', '?')}) wrote this archive: its format is "
-            f"{version} with records of version {payload}, this one knows {FORMAT_VERSION} and "
-            f"{PAYLOAD_VERSION}.",
-            "Update specsearch, then restore it.",
-        )
+    theirs = (values["format_version"], values["contract"]["payload_version"])
+    ours = (FORMAT_VERSION, PAYLOAD_VERSION)
+    if theirs == ours:
+        return
+    is_newer = any(found > known for found, known in zip(theirs, ours, strict=True))
+    raise StoreError(
+        f"{'A newer' if is_newer else 'An older'} specsearch ({values.get('specsearch_version', '?')}) wrote "
+        f"this archive: its format is {theirs[0]} with records of version {theirs[1]}, this one knows "
+        f"{ours[0]} and {ours[1]}.",
+        "Update specsearch, then restore it."
+        if is_newer
+        else "Restore it with that version, or index the library again from its files.",
+    )
 
 
 def _whole(value: Any) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Final
 
-from specsearch.errors import ContractMismatch, StoreDamaged
+from specsearch.errors import ContractMismatch, StoreDamaged, StoreError
 
 PAYLOAD_VERSION: Final = 2
 
@@ -156,6 +156,29 @@ class Contract:
                 )
         return cls(**known)
 
+    def require_readable(self, library: str) -> None:
+        """Raise if records of a library are written in a way that this version does not read.
+
+        Raises
+        ------
+        StoreError
+        """
+        if self.payload_version == PAYLOAD_VERSION:
+            return
+        maker, next_step = (
+            "an older",
+            f'Index it again: "specsearch drop {library}", then "specsearch index".',
+        )
+        if self.layout == CANDIDATES:
+            next_step = 'Build the bank again: "specsearch bank remove", then "specsearch bank add".'
+        if self.payload_version > PAYLOAD_VERSION:
+            maker, next_step = "a newer", "Update specsearch."
+        raise StoreError(
+            f"The library {library!r} was written by {maker} specsearch: its records are of version "
+            f"{self.payload_version}, this one reads {PAYLOAD_VERSION}.",
+            next_step,
+        )
+
     def _differing(self, other: Contract) -> list[str]:
         return [
             f.name for f in fields(self) if not f.metadata and getattr(self, f.name) != getattr(other, f.name)
@@ -188,5 +211,6 @@ class Contract:
             name = f"The library {library!r}" if library else "The library"
             raise ContractMismatch(
                 f"{name} was indexed by another encoder or recipe: {'; '.join(differing)}.",
-                "Index it again from its files with this version, or search with the encoder that made it.",
+                f'Embed it again with this one: "specsearch reembed {library or "LIBRARY"}", or name the '
+                "encoder that made it with --model.",
             )

@@ -37,7 +37,11 @@ class ServerCollection:
     client : QdrantClient
         Shared with the store; stays open.
     name : str
+        Of the library.
     contract : Contract
+    place : str
+        Name of the collection. The library's alias would not do: when it leads elsewhere, whoever has the
+        library open would ask one model's vectors with another's.
     write : bool
     quantization : Quantization
         That the server searches with.
@@ -51,12 +55,14 @@ class ServerCollection:
         name: str,
         contract: Contract,
         *,
+        place: str,
         write: bool,
         quantization: Quantization = Quantization.NONE,
         find_writer: Callable[[], QdrantClient] | None = None,
     ) -> None:
         self.name = name
         self.contract = contract
+        self._place = place
         self._open_client: QdrantClient | None = client
         self._write = write
         self._quantization = quantization
@@ -76,7 +82,7 @@ class ServerCollection:
 
     def count(self, filter: Filter | None = None, *, exact: bool = True) -> int:
         wanted = terms.filter(filter)
-        return self._ask("count", lambda client: client.count(self.name, wanted, exact=exact).count)
+        return self._ask("count", lambda client: client.count(self._place, wanted, exact=exact).count)
 
     def upsert(self, points: Sequence[Point]) -> None:
         client = self._usable(write=True)
@@ -89,7 +95,7 @@ class ServerCollection:
     def _write_batch(self, batch: list[models.PointStruct]) -> None:
         """Also after a try of which half was applied: each point replaces itself."""
         writer = self._writer or self._usable(write=True)
-        self._ask("write to", lambda _: writer.upsert(self.name, batch, wait=True), write=True)
+        self._ask("write to", lambda _: writer.upsert(self._place, batch, wait=True), write=True)
 
     def query(self, queries: Sequence[VectorQuery]) -> list[list[Hit]]:
         for query in queries:
@@ -133,7 +139,7 @@ class ServerCollection:
     def _answers(self, requests: list[models.QueryRequest]) -> list[list[models.ScoredPoint]]:
         if not requests:
             return []
-        answers = self._ask("search", lambda client: client.query_batch_points(self.name, requests))
+        answers = self._ask("search", lambda client: client.query_batch_points(self._place, requests))
         return [answer.points for answer in answers]
 
     def fetch(
@@ -142,7 +148,7 @@ class ServerCollection:
         found = self._ask(
             "read",
             lambda client: client.retrieve(
-                self.name, list(point_ids), with_payload=with_payload, with_vectors=with_vectors
+                self._place, list(point_ids), with_payload=with_payload, with_vectors=with_vectors
             ),
         )
         records = {str(record.id): terms.record(record) for record in found}
@@ -164,13 +170,13 @@ class ServerCollection:
         return self._ask(
             "read",
             lambda client: client.scroll(
-                self.name, wanted, limit=limit, offset=offset, with_vectors=with_vectors
+                self._place, wanted, limit=limit, offset=offset, with_vectors=with_vectors
             ),
         )
 
     def delete(self, point_ids: Sequence[str]) -> None:
         points = models.PointIdsList(points=list(point_ids))
-        self._ask("delete from", lambda client: client.delete(self.name, points, wait=True), write=True)
+        self._ask("delete from", lambda client: client.delete(self._place, points, wait=True), write=True)
 
     def annotate(self, values: Mapping[str, Mapping[str, Any]]) -> None:
         self._usable(write=True)
@@ -185,16 +191,16 @@ class ServerCollection:
         if operations:
             self._ask(
                 "write to",
-                lambda client: client.batch_update_points(self.name, operations, wait=True),
+                lambda client: client.batch_update_points(self._place, operations, wait=True),
                 write=True,
             )
 
     def optimize(self, watch: IndexWatch | None = None) -> bool:
         """Have the search index built, which was left off while the library was filled, and wait for it."""
-        return build_index(self._usable(write=True), self.name, watch)
+        return build_index(self._usable(write=True), self._place, watch)
 
     def info(self) -> CollectionInfo:
-        info = self._ask("describe", lambda client: client.get_collection(self.name))
+        info = self._ask("describe", lambda client: client.get_collection(self._place))
         unbuilt = ", search index not built yet: index again" if is_left_off(info) else ""
         return CollectionInfo(
             self.name,

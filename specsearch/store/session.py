@@ -18,7 +18,9 @@ class Session:
     Parameters
     ----------
     library : Path
-        Folder of the library, which exists.
+        Folder of the library, or of a generation of it, which exists.
+    name : str, optional
+        Of the library, where it is not that of the folder.
 
     Raises
     ------
@@ -28,8 +30,9 @@ class Session:
         If the folder cannot be written.
     """
 
-    def __init__(self, library: Path) -> None:
+    def __init__(self, library: Path, name: str = "") -> None:
         self.library = library
+        self.name = name or library.name
         self.needs_seal = False
         # Of the session, not of the thread that began it: another may end it.
         self._lock = FileLock(library / LOCK, timeout=0, thread_local=False)
@@ -37,7 +40,7 @@ class Session:
             self._lock.acquire()
         except Timeout as error:
             raise StoreLocked(
-                f"The library {library.name!r} is open in another process, or elsewhere in this one.",
+                f"The library {self.name!r} is open in another process, or elsewhere in this one.",
                 "Wait until it is done or end it; for several at a time, use a Qdrant server.",
             ) from error
         except OSError as error:

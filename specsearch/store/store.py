@@ -21,6 +21,7 @@ from specsearch.store.queries import CollectionInfo, Hit, Record, ScoreRequest, 
 from specsearch.store.schema import Contract
 
 if TYPE_CHECKING:
+    from specsearch.store.generations import Generations
     from specsearch.store.server_connection import ServerAccess
     from specsearch.store.server_settings import ServerSettings
 
@@ -176,8 +177,17 @@ class Store(Protocol):
         """
         ...
 
+    def generations(self, name: str) -> Generations:
+        """What a library is replaced by, and what is kept of it, when it is embedded with another model.
+
+        Raises
+        ------
+        LibraryNotFound
+        """
+        ...
+
     def drop(self, name: str) -> None:
-        """Remove a library with all its points.
+        """Remove a library with all its points, and what is kept of it.
 
         Raises
         ------
