@@ -148,13 +148,22 @@ class StandInServer(httpx.BaseTransport):
         }
         return info | (self.states.pop(0) if self.states else {})
 
-    def indexed_fields(self, name: str) -> set[str]:
-        """Keys of payloads that an index was asked for."""
-        return set(self._indexes[name])
+    def place(self, library: str) -> str:
+        """The collection that a library's alias leads to."""
+        aliases = self.local.get_aliases().aliases
+        return next(alias.collection_name for alias in aliases if alias.alias_name == library)
 
-    def threshold(self, name: str) -> int:
+    def indexed_fields(self, library: str) -> set[str]:
+        """Keys of payloads that an index was asked for."""
+        return set(self._indexes[self.place(library)])
+
+    def forget_indexes(self, library: str) -> None:
+        """As if whoever created the collection had not got to them."""
+        self._indexes[self.place(library)].clear()
+
+    def threshold(self, library: str) -> int:
         """The size from which on vectors are indexed; 0 is never."""
-        return self._info(name)["config"]["optimizer_config"]["indexing_threshold"]
+        return self._info(self.place(library))["config"]["optimizer_config"]["indexing_threshold"]
 
 
 def _plain(value: Any) -> Any:

@@ -23,7 +23,9 @@ def server() -> Iterator[tuple[str, list[str | None]]]:
     class Answer(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             shown.append(self.headers.get("api-key"))
-            body = json.dumps({"result": {"collections": []}, "status": "ok", "time": 0.0}).encode()
+            body = json.dumps(
+                {"result": {"collections": [], "aliases": []}, "status": "ok", "time": 0.0}
+            ).encode()
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
