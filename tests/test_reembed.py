@@ -513,20 +513,19 @@ def _kill_and_go_on(material: Path, store: Path, seed: int, old: State, new: Sta
     with EmbeddedStore(store) as opened:
         found = library_state(opened, "lib")
     assert found in (old, new), moment
-    finished = run(material, store, "reembed", "lib")
-    assert finished.code == 0, (moment, finished.said)
+    here = Commands(store.parent, material / "new.safetensors")
+    here.run("reembed", "lib", "--store", store)
     with EmbeddedStore(store) as opened:
         assert library_state(opened, "lib") == new, moment
         assert opened.generations("lib").kept() is not None
-    indexed = run(material, store, "index", material / "lib.parquet", "--library", "lib")
-    assert indexed.code == 0, indexed.said
-    assert run(material, store, "reembed", "lib", "--undo").code == 0
+    here.run("index", material / "lib.parquet", "--library", "lib", "--store", store)
+    here.run("reembed", "lib", "--undo", "--store", store)
     with EmbeddedStore(store) as opened:
         assert library_state(opened, "lib") == old, moment
     return killed.code is None
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 def test_killed_and_run_again(
     material: Path, both: Callable[[], tuple[State, State, Any]], tmp_path: Path, seed: int
 ) -> None:
@@ -549,7 +548,7 @@ def test_undo_and_drop_old_killed_at_every_event(
     old, new, _ = both()
     whole = copy(material / "undisturbed", tmp_path / "whole")
     n_events = run(material, whole, "reembed", "lib", *words).n_events
-    for event in range(1, n_events + 1, 1 + n_events // 6):
+    for event in range(1, n_events + 1, 1 + n_events // 4):
         store = copy(material / "undisturbed", tmp_path / str(event))
         run(material, store, "reembed", "lib", *words, moment=Moment(event=event))
         with EmbeddedStore(store) as opened:
