@@ -167,7 +167,7 @@ def live(way: httpx.BaseTransport) -> int:
 
 def test_a_creation_whose_answer_was_lost_is_our_own() -> None:
     server = StandInServer()
-    create = sum(1 for _ in requests_before(server, "PUT", "/collections/lib"))
+    create = sum(1 for _ in requests_before(server, "PUT", "/collections/lib@1"))
     for fault in (timed_out, cut_off):
         way = FaultyWay(StandInServer(), once([*[None] * create, fault]))
         with connected(way) as store:
@@ -194,7 +194,7 @@ def test_a_creation_of_another_is_not_ours() -> None:
             others.upsert(points(3))
         return server.handle_request(request)
 
-    n = sum(1 for _ in requests_before(StandInServer(), "PUT", "/collections/lib"))
+    n = sum(1 for _ in requests_before(StandInServer(), "PUT", "/collections/lib@1"))
     with pytest.raises(StoreError, match="Another command made"):
         connected(FaultyWay(server, once([*[None] * n, overtaken]))).create("lib", CONTRACT)
     assert connected(server).open("lib").count() == 3
