@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from specsearch.web.served import Served
 
 _GRACE_S = 10
+_SWITCH_S = 0.0005  # between threads: the encoder comes back for Python's lock a hundred times a spectrum
 
 
 def run(serving: Serving, bound: socket, address: str, n_workers: int) -> None:
@@ -31,6 +32,7 @@ def run(serving: Serving, bound: socket, address: str, n_workers: int) -> None:
         return
     with ExitStack() as stack:
         app = open_app(stack, serving)
+        sys.setswitchinterval(_SWITCH_S)
         _say_so(app.state.work.served, address)
         uvicorn.Server(_config(app)).run(sockets=[bound])
 
@@ -52,6 +54,7 @@ def _app_of_worker(serving: Serving) -> FastAPI:
     """Called in each process; what it opens stays open until that ends."""
     from uvicorn.config import STARTUP_FAILURE
 
+    sys.setswitchinterval(_SWITCH_S)
     try:
         return open_app(ExitStack(), serving)
     except SpecsearchError as error:

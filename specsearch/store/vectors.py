@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from importlib.metadata import version
 
 from specsearch.encoder.checkpoint import Card
@@ -21,8 +22,13 @@ def contract_of(card: Card) -> Contract:
         embedding_size=card.config.hidden,
         cleaning_recipe=ENCODER_RECIPE.name,
         sparse_recipe=BINNING_RECIPE.name,
-        specsearch_version=version("specsearch"),
+        specsearch_version=_own_version(),
     )
+
+
+@cache
+def _own_version() -> str:
+    return version("specsearch")  # looked up on disk, which takes a millisecond
 
 
 def sparse_vectors(batch: Sequence[Peaks]) -> tuple[list[SparseVector], list[SparseVector]]:

@@ -7,8 +7,8 @@ import hmac
 from dataclasses import dataclass, field
 
 from limits import RateLimitItem, parse
-from limits.storage import MemoryStorage
-from limits.strategies import MovingWindowRateLimiter
+from limits.aio.storage import MemoryStorage  # the other one starts a thread for every request
+from limits.aio.strategies import MovingWindowRateLimiter
 from starlette.requests import Request
 
 COOKIE = "specsearch"
@@ -55,7 +55,7 @@ class Access:
         held = request.cookies.get(COOKIE, "")
         return self.is_key(given) or hmac.compare_digest(held.encode(), self.cookie.encode())
 
-    def is_too_fast(self, request: Request) -> bool:
+    async def is_too_fast(self, request: Request) -> bool:
         """Count a request; whether it is one too many."""
         host = request.client.host if request.client else ""
-        return not self._limiter.hit(self._item, host)
+        return not await self._limiter.hit(self._item, host)

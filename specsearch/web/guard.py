@@ -58,7 +58,7 @@ class Guard:
                     headers.setdefault(name, value)
             await send(message)
 
-        refusal = self._refusal(Request(scope))
+        refusal = await self._refusal(Request(scope))
         try:
             if refusal is None:
                 await self._app(scope, _bounded(receive), answered)
@@ -71,7 +71,7 @@ class Guard:
             # The pattern, not the address: a link holds the spectrum, and a header the key.
             _LOG.info("%s %s: %d in %.1f ms", scope["method"], route, status, duration_s * 1000)
 
-    def _refusal(self, request: Request) -> Response | None:
+    async def _refusal(self, request: Request) -> Response | None:
         length = request.headers.get("content-length", "0")
         if not length.isdecimal() or len(length) > 20 or int(length) > MOST_BYTES:
             step = f"Send at most {MOST_BYTES >> 20} MiB at once."
@@ -82,7 +82,7 @@ class Guard:
             return problem_response(request, self._page, 403, "Another site sent this.", step)
         if request.url.path.startswith(_OPEN):
             return None
-        if self._access.is_too_fast(request):
+        if await self._access.is_too_fast(request):
             step = f"Ask at most {self._access.rate}."
             return problem_response(
                 request, self._page, 429, "Too many requests.", step, **{"Retry-After": "1"}

@@ -268,7 +268,7 @@ async def login(
 ) -> Response:
     """Let a browser in that knows the key."""
     access: Access = request.app.state.access
-    if access.is_too_fast(request):
+    if await access.is_too_fast(request):
         raise HTTPException(429, "Too many requests.", {"Retry-After": "1"})
     if not access.is_key(key):
         return _page(request, "login.html", 401, next=next, is_wrong=True)
