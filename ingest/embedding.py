@@ -32,13 +32,17 @@ class EmbeddingProcess:
     ----------
     embedder : Embedder
         Copied into the process.
+    n_threads : int, optional
+        Of one window; as many as there are cores where it is not said.
     """
 
-    def __init__(self, embedder: Embedder) -> None:
+    def __init__(self, embedder: Embedder, n_threads: int | None = None) -> None:
         command = [sys.executable, "-m", "ingest.embedding"]
-        paths = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        more = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        if n_threads is not None:
+            more["OMP_NUM_THREADS"] = str(n_threads)
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=os.environ | paths
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=os.environ | more
         )
         self._thread = ThreadPoolExecutor(1)
         self._begun = self._thread.submit(self._send, embedder)

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import logging
+import os
+from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from specsearch.cli.settings import ModelAt, StoreAt
-from specsearch.errors import StoreError
+from specsearch.errors import SpecsearchError, StoreError
 
 if TYPE_CHECKING:
+    import numpy as np
     from fastapi import FastAPI
+    from numpy.typing import NDArray
 
+    from specsearch.encoder.embedder import Embedder
+    from specsearch.encoder.tokens import TokenInput
     from specsearch.search.graph_files import Graph
     from specsearch.store.store import Collection, Store
-    from specsearch.web.served import Served
+    from specsearch.web.served import Encode, Served
 
 
 @dataclass(frozen=True)
@@ -59,9 +65,26 @@ def open_app(stack: ExitStack, serving: Serving) -> FastAPI:
     prepare_reading()
     opened = stack.enter_context(serving.store.open())
     served = open_served(stack, serving, opened)
+    served = replace(served, encode=_encoder_apart(stack, served.embedder))
     access, limits = Access(serving.key, serving.rate), Limits(serving.rate, serving.waiting)
     writer = make_writer(serving.store, opened, served) if serving.allow_write else None
     return make_app(served, access, serving.hosts, limits, writer)
+
+
+def _encoder_apart(stack: ExitStack, embedder: Embedder) -> Encode:
+    """The encoder in a process of its own: here it would wait for Python's lock at every layer."""
+    from ingest.embedding import EmbeddingProcess
+
+    # Threads of one query wait for each other by spinning, on cores that the engine and others need.
+    process = stack.enter_context(EmbeddingProcess(embedder, max(1, (os.cpu_count() or 1) // 2)))
+
+    def encode(inputs: Sequence[TokenInput]) -> NDArray[np.float32]:
+        try:
+            return process.submit(inputs).result()
+        except SpecsearchError:  # it was ended: slower from now on, and the same
+            return embedder.embed_inputs(inputs)
+
+    return encode
 
 
 def open_served(stack: ExitStack, serving: Serving, opened: Store) -> Served:

@@ -150,13 +150,23 @@ class SimilaritySearch:
         self._embedder = embedder
         self._settings = settings
 
-    def search(self, spectra: Sequence[Spectrum]) -> Iterator[Answer]:
-        """Answer queries in their order, batch by batch."""
-        for start in range(0, len(spectra), _BATCH):
-            yield from self._answer(spectra[start : start + _BATCH])
+    def search(
+        self, spectra: Sequence[Spectrum], embeddings: NDArray[np.float32] | None = None
+    ) -> Iterator[Answer]:
+        """Answer queries in their order, batch by batch.
 
-    def _answer(self, spectra: Sequence[Spectrum]) -> list[Answer]:
-        questions = self._questions(spectra)
+        Parameters
+        ----------
+        spectra : sequence of Spectrum
+        embeddings : numpy.ndarray of shape (n_spectra, size), optional
+            Theirs, by the same encoder, where they are known already.
+        """
+        for start in range(0, len(spectra), _BATCH):
+            rows = slice(start, start + _BATCH)
+            yield from self._answer(spectra[rows], None if embeddings is None else embeddings[rows])
+
+    def _answer(self, spectra: Sequence[Spectrum], embeddings: NDArray[np.float32] | None) -> list[Answer]:
+        questions = self._questions(spectra, embeddings)
         asked = [question for question in questions if isinstance(question, _Question)]
         hits: dict[int, list[SimilarHit]] = {id(question): [] for question in asked}
         for collection in self._collections:
@@ -170,10 +180,13 @@ class SimilaritySearch:
             for spectrum, question in zip(spectra, questions, strict=True)
         ]
 
-    def _questions(self, spectra: Sequence[Spectrum]) -> list[_Question | str]:
+    def _questions(
+        self, spectra: Sequence[Spectrum], embeddings: NDArray[np.float32] | None
+    ) -> list[_Question | str]:
         """Vectors and filter of each query, or the reason why it cannot be asked."""
         inputs = [token_input(spectrum) for spectrum in spectra]
-        embeddings = self._embedder.embed_inputs(inputs)
+        if embeddings is None:
+            embeddings = self._embedder.embed_inputs(inputs)
         peaks, losses = sparse_vectors([item.peaks for item in inputs])
         return [
             self._question(spectrum, dict(zip(_ALL_VECTORS, vectors, strict=True)))

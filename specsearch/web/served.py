@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import networkx as nx
 import numpy as np
+from numpy.typing import NDArray
 
 from specsearch.encoder.embedder import Embedder
 from specsearch.encoder.network import Encoder
+from specsearch.encoder.tokens import TokenInput, token_input
 from specsearch.errors import LibraryNotFound, StoreError
 from specsearch.report.candidate_rows import Provenance, made_by
 from specsearch.report.networks import network_of, node_rows, with_queries
@@ -29,6 +31,8 @@ from specsearch.store.points import point_id
 from specsearch.store.schema import Key
 from specsearch.store.spectra import spectrum_of
 from specsearch.store.store import Collection
+
+Encode = Callable[[Sequence[TokenInput]], NDArray[np.float32]]
 
 
 @dataclass(eq=False)
@@ -49,6 +53,8 @@ class Served:
         The embedder's, on the CPU, in evaluation mode.
     decision : DecisionLayer or None
         What ranks candidates; None ranks by a fixed rule.
+    encode : callable, optional
+        As `Embedder.embed_inputs`, in another process, so that it does not hold up this one.
     """
 
     collections: Mapping[str, Collection]
@@ -58,6 +64,7 @@ class Served:
     embedder: Embedder
     network: Encoder
     decision: DecisionLayer | None
+    encode: Encode | None = None
 
     def take_up(self, collection: Collection, beside: Path) -> None:
         """Serve a library that was opened, or opened again: no longer with a graph that does not fit it.
@@ -115,12 +122,21 @@ class Served:
             return next(iter(self.banks.values()))
         return self.banks[require(name or "", self.banks, "bank")]
 
+    def embeddings(self, spectra: Sequence[Spectrum]) -> NDArray[np.float32]:
+        """Embeddings of unit norm, a row a spectrum, made apart from the engine where that is possible."""
+        inputs = [token_input(spectrum) for spectrum in spectra]
+        return (self.encode or self.embedder.embed_inputs)(inputs)
+
     def search(
-        self, libraries: Sequence[str], settings: SearchSettings, spectra: Sequence[Spectrum]
+        self,
+        libraries: Sequence[str],
+        settings: SearchSettings,
+        spectra: Sequence[Spectrum],
+        embeddings: NDArray[np.float32] | None = None,
     ) -> list[Answer]:
-        """What looks like these spectra."""
+        """What looks like these spectra, whose embeddings may be known already."""
         collections = [self.collections[name] for name in libraries]
-        return list(SimilaritySearch(collections, self.embedder, settings).search(spectra))
+        return list(SimilaritySearch(collections, self.embedder, settings).search(spectra, embeddings))
 
     def identify(
         self, bank: Bank, libraries: Sequence[str], settings: CandidateSettings, spectra: Sequence[Spectrum]
@@ -203,8 +219,6 @@ class Served:
 
     def embed(self, spectra: Sequence[Spectrum]) -> list[list[float] | None]:
         """Embeddings of unit norm, rounded to seven digits; None for a spectrum without fragments."""
-        from specsearch.encoder.tokens import token_input
-
         vectors = self.embedder.embed_inputs([token_input(spectrum) for spectrum in spectra])
         return [np.asarray(v, np.float64).round(7).tolist() if len(v) else None for v in vectors]
 

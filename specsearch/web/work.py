@@ -7,6 +7,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from specsearch.search.candidates import CandidateSettings
 from specsearch.search.shortlists import Shortlist
 from specsearch.search.similar import Answer, SearchSettings
@@ -17,6 +20,7 @@ from specsearch.web.served import Served, in_slices
 
 Result = TypeVar("Result")
 _Search = tuple[tuple[str, ...], SearchSettings]
+_Embedded = tuple[Spectrum, NDArray[np.float32]]
 
 _N_FILES = 8  # that may wait, each held in memory
 _FEW = 4  # spectra that a person waits for
@@ -42,14 +46,17 @@ class Work:
         self.slow = Lane("slow", n_places)
         self.files = Lane("files", min(n_places, _N_FILES))
         self._patience_s = patience_s
-        self._searches: Batches[_Search, Spectrum, Answer] = Batches(
-            self.quick, lambda key, spectra: served.search(*key, spectra), n_places
+        # While the engine answers some questions, the encoder works on the next.
+        self._encoder = Lane("encoder", n_places)
+        self._embeddings: Batches[None, Spectrum, NDArray[np.float32]] = Batches(
+            self._encoder, lambda key, spectra: list(served.embeddings(spectra)), n_places
         )
+        self._searches: Batches[_Search, _Embedded, Answer] = Batches(self.quick, self._answers, n_places)
 
     @property
     def waiting(self) -> dict[str, int]:
         """Requests that wait or run, by lane."""
-        quick = self.quick.n_waiting + self._searches.n_waiting
+        quick = self.quick.n_waiting + self._searches.n_waiting + self._embeddings.n_waiting
         return {"quick": quick, "slow": self.slow.n_waiting, "files": self.files.n_waiting}
 
     async def state(self) -> str:
@@ -86,14 +93,21 @@ class Work:
         """What looks like these spectra, in their order."""
         if len(spectra) <= _FEW:
             async with asyncio.timeout(self._patience_s):
-                asked = (self._searches.ask((libraries, settings), spectrum) for spectrum in spectra)
-                answers = await asyncio.gather(*asked)
+                answers = await asyncio.gather(*(self._ask((libraries, settings), one) for one in spectra))
             for answer in answers:
                 yield answer
             return
         for some in in_slices(spectra, _SEARCH_SLICE):
             for answer in await self.later(partial(self.served.search, libraries, settings, some)):
                 yield answer
+
+    async def _ask(self, key: _Search, spectrum: Spectrum) -> Answer:
+        embedding = await self._embeddings.ask(None, spectrum)
+        return await self._searches.ask(key, (spectrum, embedding))
+
+    def _answers(self, key: _Search, questions: Sequence[_Embedded]) -> list[Answer]:
+        spectra, embeddings = zip(*questions, strict=True)
+        return self.served.search(*key, spectra, np.stack(embeddings))
 
     async def identify(
         self, bank: Bank, libraries: Sequence[str], settings: CandidateSettings, spectra: Sequence[Spectrum]
@@ -106,6 +120,7 @@ class Work:
 
     def close(self) -> None:
         """Wait for what runs; what waits is dropped."""
+        self._encoder.close()
         self.quick.close()
         self.slow.close()
         self.files.close()
