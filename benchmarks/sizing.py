@@ -38,12 +38,12 @@ def fitted(result: Mapping[str, Any]) -> dict[str, float]:
 
     Resident memory holds only the pages that some hundred queries have touched: its slope is a lower bound.
     """
-    stages, n_cores = result["figures"]["stages"], result["circumstances"]["cores_used"]
+    stages = result["figures"]["stages"]
     n = np.array([stage["spectra"] for stage in stages], dtype=np.float64)
     disk = _line(n, [stage["index"]["disk_mb"] * _MB for stage in stages])
     own = _line(n, [stage["search"]["own_mb"] * _MB for stage in stages])
     resident = _line(n, [stage["search"]["rss_mb"] * _MB for stage in stages])
-    building = np.array([stage["index"]["optimize_s"] * n_cores for stage in stages])
+    building = np.array([stage["index"]["optimize_own_s"] for stage in stages])
     work = n * np.log2(n)
     rates = [rate["per_own_s"] for stage in stages for rate in stage["index"]["rates"]]
     return {

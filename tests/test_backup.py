@@ -496,7 +496,7 @@ def test_what_is_being_made_on_a_server_is_not_there_yet() -> None:
         assert not interrupted.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
         with store.create("lib", CONTRACT):
             store.drop("lib")
-        store._create("lib@1", CONTRACT, {"specsearch_making": "one who was killed"})
+        store._places.create("lib@1", "lib", CONTRACT, "one who was killed").close()
         with store.making("lib", CONTRACT) as made:
             assert made.count() == 0
             made.upsert(points(2))

@@ -533,10 +533,10 @@ def test_killed_and_run_again(
 
 
 @pytest.mark.slow
-def test_killed_at_fifty_moments(
+def test_killed_at_many_moments(
     material: Path, both: Callable[[], tuple[State, State, Any]], tmp_path: Path
 ) -> None:
-    moments = range(100, 150)
+    moments = range(100, 120)
     n_killed = sum(_kill_and_go_on(material, tmp_path / str(seed), seed, *both()) for seed in moments)
     assert n_killed >= 0.7 * len(moments)
 
