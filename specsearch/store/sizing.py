@@ -14,7 +14,7 @@ For n spectra, b molecules of banks, r replicas, with bytes and seconds a spectr
 - embedding = n * operations a spectrum / operations a second; storing = n * seconds of one process, which
   works at the same time, so ingest takes as long as the slower; building = c * n * log2(n) for each replica.
 
-Measured on at most a million spectra, and into the embedded engine; beyond, and on a server, it is arithmetic.
+Measured on a million spectra at most, in the embedded engine; beyond, and on a server, it is arithmetic.
 The tests hold the constants against `benchmarks/results/growth.json` where that is.
 """
 
