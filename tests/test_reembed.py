@@ -396,7 +396,7 @@ def test_names_are_aliases_and_collections_of_before_stay(
 
     client = QdrantClient(":memory:")
     with ServerStore(client) as store:
-        store._create("before", store._stamped(CONTRACT), {"specsearch_contract": CONTRACT.to_dict()})
+        store._places.create("before", "before", store._stamped(CONTRACT)).close()
         with store.open("before", write=True) as collection:
             collection.upsert(points(4, library="before"))
         index(store, tmp_path, old_model)
@@ -460,7 +460,7 @@ def test_a_creation_that_was_killed_before_it_had_its_name(tmp_path: Path, old_m
     from store_material import CONTRACT
 
     with ServerStore(QdrantClient(":memory:")) as store:
-        store._create("lib@1", CONTRACT, {"specsearch_contract": CONTRACT.to_dict()})
+        store._places.create("lib@1", "lib", CONTRACT).close()
         assert not store.exists("lib")
         assert index(store, tmp_path, old_model) == N_SPECTRA
 

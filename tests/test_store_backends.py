@@ -88,7 +88,7 @@ class TestServer(StoreContract):
         settings = ServerSettings(2, 1, 1, quantization, True)
         with self.opened(settings) as store, store.create(name, CONTRACT):
             assert store.made_with(name) == settings
-            info = store._client.get_collection(name)
+            info = store._client.get_collection(store.place(name) or name)
         assert info.config.hnsw_config.m == LARGE_INDEX.m
         assert info.config.hnsw_config.ef_construct == LARGE_INDEX.ef_construct
         assert set(info.payload_schema) == set(payload_indexes(SPECTRA))
@@ -215,7 +215,7 @@ def wide_points(n: int) -> list[Point]:
 
 
 def threshold(store: ServerStore, name: str) -> int | None:
-    return store._client.get_collection(name).config.optimizer_config.indexing_threshold
+    return store._client.get_collection(store.place(name) or name).config.optimizer_config.indexing_threshold
 
 
 def run(variable: str) -> None:
