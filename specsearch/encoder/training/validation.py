@@ -12,6 +12,7 @@ from specsearch.encoder.training.decoys import Peers
 from specsearch.encoder.training.examples import Examples
 
 _BATCH = 64
+_TIE = 1e-6  # equal scores of a product of matrices may differ by the order in which a processor adds
 
 
 def at_most(examples: Examples, per_molecule: int, seed: int = 0) -> NDArray[np.int64]:
@@ -117,7 +118,9 @@ def _ranks(
 def _reciprocal_rank(score: torch.Tensor) -> float:
     """Mean over spectra (rows) of 1 / rank of the first column; among ties its place is the middle one."""
     truth = score[:, :1]
-    rank = 1 + (score > truth).sum(dim=1) + ((score == truth).sum(dim=1) - 1) / 2
+    is_tied = (score - truth).abs() <= _TIE * truth.abs().clamp(min=1)
+    is_better = (score > truth) & ~is_tied
+    rank = 1 + is_better.sum(dim=1) + (is_tied.sum(dim=1) - 1) / 2
     return float((1 / rank).mean())
 
 
