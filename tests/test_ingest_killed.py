@@ -35,6 +35,7 @@ from specsearch.store import edge, edge_terms, session
 from specsearch.store.edge import EdgeCollection
 from specsearch.store.embedded import EmbeddedStore
 from specsearch.store.planner import IndexSettings
+from specsearch.store.store import IndexWatch
 
 ANY = "any"
 # so few points are left as they are by default, which takes no time to be killed in
@@ -113,11 +114,11 @@ class Bomb:
     def _cut_optimize_short(self) -> None:
         real = EdgeCollection.optimize
 
-        def optimize(collection: EdgeCollection) -> bool:
+        def optimize(collection: EdgeCollection, watch: IndexWatch | None = None) -> bool:
             if self._event == "inside optimize":  # no Python runs in there: let the kernel do it
                 signal.signal(signal.SIGALRM, signal.SIG_DFL)
                 signal.setitimer(signal.ITIMER_REAL, self._number * 1e-3)
-            return real(collection)
+            return real(collection, watch)
 
         EdgeCollection.optimize = optimize  # type: ignore[method-assign]
         self.around(EdgeCollection, "optimize")
