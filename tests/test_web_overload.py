@@ -50,10 +50,10 @@ def engine(monkeypatch: pytest.MonkeyPatch, before: Callable[[], object]) -> Ite
     sizes: list[int] = []
     search = Served.search
 
-    def slowed(self: Served, libraries: Any, settings: Any, spectra: Sequence[Spectrum]) -> Any:
+    def slowed(self: Served, libraries: Any, settings: Any, spectra: Sequence[Spectrum], *more: Any) -> Any:
         sizes.append(len(spectra))
         before()
-        return search(self, libraries, settings, spectra)
+        return search(self, libraries, settings, spectra, *more)
 
     with monkeypatch.context() as patched:
         patched.setattr(Served, "search", slowed)
