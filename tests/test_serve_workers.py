@@ -27,7 +27,9 @@ def empty_qdrant() -> Iterator[str]:
 
     class Answer(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            body = json.dumps({"result": {"collections": []}, "status": "ok", "time": 0.0}).encode()
+            body = json.dumps(
+                {"result": {"collections": [], "aliases": []}, "status": "ok", "time": 0.0}
+            ).encode()
             self.send_response(200)
             self.send_header("content-type", "application/json")
             self.send_header("content-length", str(len(body)))
