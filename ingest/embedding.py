@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from types import TracebackType
 from typing import BinaryIO, Self
 
@@ -89,15 +90,13 @@ class EmbeddingProcess:
 
 
 def _serve(requests: BinaryIO, answers: BinaryIO) -> None:
-    """Answer until nobody asks any more."""
-    embedder: Embedder = pickle.load(requests)  # noqa: S301  the parent wrote it
-    while True:
-        try:
+    """Answer until nobody asks any more, or nobody is there."""
+    with suppress(EOFError, pickle.UnpicklingError, BrokenPipeError):
+        embedder: Embedder = pickle.load(requests)  # noqa: S301  the parent wrote it
+        while True:
             inputs = pickle.load(requests)  # noqa: S301
-        except EOFError:
-            return
-        pickle.dump(embedder.embed_inputs(inputs), answers, protocol=5)
-        answers.flush()
+            pickle.dump(embedder.embed_inputs(inputs), answers, protocol=5)
+            answers.flush()
 
 
 if __name__ == "__main__":
