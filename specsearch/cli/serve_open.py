@@ -54,8 +54,8 @@ class Serving:
     allow_write: bool
 
 
-def open_app(stack: ExitStack, serving: Serving) -> FastAPI:
-    """Open all of it, until the stack is closed."""
+def open_app(stack: ExitStack, serving: Serving, *, is_alone: bool) -> FastAPI:
+    """Open all of it, until the stack is closed; of several, none has an encoder beside it."""
     from specsearch.cli.serve_index import make_writer
     from specsearch.web.access import Access
     from specsearch.web.app import Limits, make_app
@@ -65,7 +65,8 @@ def open_app(stack: ExitStack, serving: Serving) -> FastAPI:
     prepare_reading()
     opened = stack.enter_context(serving.store.open())
     served = open_served(stack, serving, opened)
-    served = replace(served, encode=_encoder_apart(stack, served.embedder))
+    if is_alone:
+        served = replace(served, encode=_encoder_apart(stack, served.embedder))
     access, limits = Access(serving.key, serving.rate), Limits(serving.rate, serving.waiting)
     writer = make_writer(serving.store, opened, served) if serving.allow_write else None
     return make_app(served, access, serving.hosts, limits, writer)

@@ -31,7 +31,7 @@ def run(serving: Serving, bound: socket, address: str, n_workers: int) -> None:
         _run_several(serving, bound, address, n_workers)
         return
     with ExitStack() as stack:
-        app = open_app(stack, serving)
+        app = open_app(stack, serving, is_alone=True)
         sys.setswitchinterval(_SWITCH_S)
         _say_so(app.state.work.served, address)
         uvicorn.Server(_config(app)).run(sockets=[bound])
@@ -56,7 +56,7 @@ def _app_of_worker(serving: Serving) -> FastAPI:
 
     sys.setswitchinterval(_SWITCH_S)
     try:
-        return open_app(ExitStack(), serving)
+        return open_app(ExitStack(), serving, is_alone=False)
     except SpecsearchError as error:
         say(str(error), "error")
         sys.exit(STARTUP_FAILURE)  # which tells the others' parent not to begin it again
