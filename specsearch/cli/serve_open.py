@@ -6,7 +6,7 @@ import logging
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from specsearch.cli.settings import ModelAt, StoreAt
@@ -54,8 +54,8 @@ class Serving:
     allow_write: bool
 
 
-def open_app(stack: ExitStack, serving: Serving, *, is_alone: bool) -> FastAPI:
-    """Open all of it, until the stack is closed; of several, none has an encoder beside it."""
+def open_app(stack: ExitStack, serving: Serving) -> FastAPI:
+    """Open all of it, until the stack is closed."""
     from specsearch.cli.serve_index import make_writer
     from specsearch.web.access import Access
     from specsearch.web.app import Limits, make_app
@@ -65,25 +65,29 @@ def open_app(stack: ExitStack, serving: Serving, *, is_alone: bool) -> FastAPI:
     prepare_reading()
     opened = stack.enter_context(serving.store.open())
     served = open_served(stack, serving, opened)
-    if is_alone:
-        served = replace(served, encode=_encoder_apart(stack, served.embedder))
     access, limits = Access(serving.key, serving.rate), Limits(serving.rate, serving.waiting)
     writer = make_writer(serving.store, opened, served) if serving.allow_write else None
     return make_app(served, access, serving.hosts, limits, writer)
 
 
-def _encoder_apart(stack: ExitStack, embedder: Embedder) -> Encode:
+def encoder_apart(stack: ExitStack, embedder: Embedder) -> Encode:
     """The encoder in a process of its own: here it would wait for Python's lock at every layer."""
     from ingest.embedding import EmbeddingProcess
+    from specsearch.cli.screen import say
 
     # Threads of one query wait for each other by spinning, on cores that the engine and others need.
     process = stack.enter_context(EmbeddingProcess(embedder, max(1, (os.cpu_count() or 1) // 2)))
+    has_ended = False
 
     def encode(inputs: Sequence[TokenInput]) -> NDArray[np.float32]:
-        try:
-            return process.submit(inputs).result()
-        except SpecsearchError:  # it was ended: slower from now on, and the same
-            return embedder.embed_inputs(inputs)
+        nonlocal has_ended
+        if not has_ended:
+            try:
+                return process.submit(inputs).result()
+            except SpecsearchError as error:
+                has_ended = True
+                say(f"{error.message} Searches go on, slower; start the server again.", "warning")
+        return embedder.embed_inputs(inputs)
 
     return encode
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from specsearch.cli.screen import say
-from specsearch.cli.serve_open import Serving, open_app, open_served
+from specsearch.cli.serve_open import Serving, encoder_apart, open_app, open_served
 from specsearch.errors import SpecsearchError
 
 if TYPE_CHECKING:
@@ -31,9 +31,11 @@ def run(serving: Serving, bound: socket, address: str, n_workers: int) -> None:
         _run_several(serving, bound, address, n_workers)
         return
     with ExitStack() as stack:
-        app = open_app(stack, serving, is_alone=True)
+        app = open_app(stack, serving)
+        served = app.state.work.served
+        served.encode = encoder_apart(stack, served.embedder)  # of several workers, each has a core at most
         sys.setswitchinterval(_SWITCH_S)
-        _say_so(app.state.work.served, address)
+        _say_so(served, address)
         uvicorn.Server(_config(app)).run(sockets=[bound])
 
 
@@ -56,7 +58,7 @@ def _app_of_worker(serving: Serving) -> FastAPI:
 
     sys.setswitchinterval(_SWITCH_S)
     try:
-        return open_app(ExitStack(), serving, is_alone=False)
+        return open_app(ExitStack(), serving)
     except SpecsearchError as error:
         say(str(error), "error")
         sys.exit(STARTUP_FAILURE)  # which tells the others' parent not to begin it again

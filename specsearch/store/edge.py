@@ -25,6 +25,7 @@ from specsearch.store.payload import annotated, unpack_payload
 from specsearch.store.planner import LARGE_INDEX, LARGE_LIBRARY, UNINDEXED_POINTS, plan_searches
 from specsearch.store.points import Point, SparseVector
 from specsearch.store.queries import CollectionInfo, Hit, Record, ScoreRequest, VectorQuery, best_first
+from specsearch.store.records import read_record
 from specsearch.store.schema import Contract
 from specsearch.store.session import Session
 from specsearch.store.space import require_free_space, used_bytes
@@ -85,7 +86,8 @@ class EdgeCollection:
                 batch = [terms.point(point) for point in points[start : start + _UPSERT_BATCH]]
                 shard.update(engine.UpdateOperation.upsert_points(batch))
         self._n_unindexed += len(points)
-        if self._n_unindexed >= UNINDEXED_POINTS:
+        # Candidates have no sparse vectors to hold, and no graph unless somebody asks for one.
+        if self.contract.layout.sparse_vectors and self._n_unindexed >= UNINDEXED_POINTS:
             self.optimize()
 
     def query(self, queries: Sequence[VectorQuery]) -> list[list[Hit]]:
@@ -135,7 +137,7 @@ class EdgeCollection:
     ) -> dict[str, Record]:
         with self._shard("read") as shard:
             found = shard.retrieve(list(point_ids), with_payload, with_vectors)
-        records = {str(record.id): terms.record(record) for record in found}
+        records = {str(record.id): read_record(record) for record in found}
         return {point_id: records[point_id] for point_id in point_ids if point_id in records}
 
     def scroll(
@@ -152,7 +154,7 @@ class EdgeCollection:
             )
             with self._shard("read") as shard:
                 records, offset = shard.scroll(request)
-            yield from map(terms.record, records)
+            yield from map(read_record, records)
             if offset is None:
                 return
 

@@ -8,16 +8,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import qdrant_edge as engine
 
 from specsearch.errors import SpecsearchError, StoreError, StoreFull
 from specsearch.store.filters import Filter
 from specsearch.store.integrity import SHARD
-from specsearch.store.payload import pack_payload, unpack_payload
+from specsearch.store.payload import pack_payload
 from specsearch.store.planner import IndexSettings, SearchPlan
 from specsearch.store.points import Point, SparseVector
-from specsearch.store.queries import QueryVector, Record
+from specsearch.store.queries import QueryVector
 from specsearch.store.schema import Contract, VectorName
 
 ENGINE = "qdrant-edge-py"
@@ -149,21 +148,3 @@ def filter(filter: Filter | None) -> engine.Filter | None:
     if filter.exclude_point_ids:
         must_not.append(engine.HasIdCondition(set(filter.exclude_point_ids)))
     return engine.Filter(must=must, must_not=must_not)
-
-
-def record(record: engine.Record) -> Record:
-    vectors: Any = record.vector or {}
-    dense = vectors.get(VectorName.EMBEDDING)
-    return Record(
-        str(record.id),
-        unpack_payload(record.payload),
-        None if dense is None else np.asarray(dense, dtype=np.float32),
-        _read_sparse(vectors.get(VectorName.PEAKS)),
-        _read_sparse(vectors.get(VectorName.LOSSES)),
-    )
-
-
-def _read_sparse(vector: engine.SparseVector | None) -> SparseVector:
-    if vector is None:
-        return SparseVector()
-    return SparseVector(np.asarray(vector.indices, np.uint32), np.asarray(vector.values, np.float32))

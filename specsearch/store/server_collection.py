@@ -17,6 +17,7 @@ from specsearch.store.payload import annotated, unpack_payload
 from specsearch.store.planner import plan_searches
 from specsearch.store.points import Point
 from specsearch.store.queries import CollectionInfo, Hit, Record, ScoreRequest, VectorQuery, best_first
+from specsearch.store.records import read_record
 from specsearch.store.schema import Contract
 from specsearch.store.server_indexing import build_index, is_left_off
 from specsearch.store.server_retry import ask
@@ -151,7 +152,7 @@ class ServerCollection:
                 self._place, list(point_ids), with_payload=with_payload, with_vectors=with_vectors
             ),
         )
-        records = {str(record.id): terms.record(record) for record in found}
+        records = {str(record.id): read_record(record) for record in found}
         return {point_id: records[point_id] for point_id in point_ids if point_id in records}
 
     def scroll(
@@ -160,7 +161,7 @@ class ServerCollection:
         wanted, offset = terms.filter(filter), None
         while True:
             records, offset = self._page(wanted, batch, offset, with_vectors)
-            yield from map(terms.record, records)
+            yield from map(read_record, records)
             if offset is None:
                 return
 

@@ -1,17 +1,16 @@
-"""Our words in the language of the client of a Qdrant server: settings, points, searches, records."""
+"""Our words in the language of the client of a Qdrant server: settings, points, searches."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
-import numpy as np
 from qdrant_client import models
 
 from specsearch.store.filters import Filter
-from specsearch.store.payload import pack_payload, unpack_payload
+from specsearch.store.payload import pack_payload
 from specsearch.store.planner import LARGE_INDEX, SearchPlan
 from specsearch.store.points import Point, SparseVector
-from specsearch.store.queries import QueryVector, Record
+from specsearch.store.queries import QueryVector
 from specsearch.store.schema import Contract, Layout, VectorName
 from specsearch.store.server_settings import OVERSAMPLING, QUANTILE, Quantization, ServerSettings
 
@@ -156,21 +155,3 @@ def filter(filter: Filter | None) -> models.Filter | None:
 
 def _any_of(key: str, values: tuple[str, ...]) -> models.FieldCondition:
     return models.FieldCondition(key=key, match=models.MatchAny(any=list(values)))
-
-
-def record(record: models.Record) -> Record:
-    vectors: Any = record.vector or {}
-    dense = vectors.get(VectorName.EMBEDDING)
-    return Record(
-        str(record.id),
-        unpack_payload(record.payload),
-        None if dense is None else np.asarray(dense, dtype=np.float32),
-        _read_sparse(vectors.get(VectorName.PEAKS)),
-        _read_sparse(vectors.get(VectorName.LOSSES)),
-    )
-
-
-def _read_sparse(vector: models.SparseVector | None) -> SparseVector:
-    if vector is None:
-        return SparseVector()
-    return SparseVector(np.asarray(vector.indices, np.uint32), np.asarray(vector.values, np.float32))

@@ -24,7 +24,7 @@ class Access:
     key : str or None
         None lets everybody in: for loopback only.
     rate : str
-        As ``"50/second"``, for each key and client.
+        As ``"50/second"``, for each client: there is one key.
     """
 
     key: str | None
