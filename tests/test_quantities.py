@@ -92,7 +92,7 @@ def test_nothing(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["10000000001", "1000B", "1,000,000,000,000", "9" * 40])
 def test_too_much(text: str) -> None:
-    with pytest.raises(ParseError, match=r"beyond what this formula was checked for: at most 10\^10"):
+    with pytest.raises(ParseError, match=r"beyond what this formula is for: at most 10\^10"):
         parse_count(text)
 
 

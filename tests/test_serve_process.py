@@ -15,11 +15,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 from cli_runner import Commands, small_model
 from killing import copy
 from samples import library_state, mgf, spectra
 
+from specsearch.cli.serve import _bound
 from specsearch.store.store import open_store
 from specsearch.web.records import SpectrumOut
 
@@ -97,6 +99,32 @@ def test_a_signal_ends_it_after_what_was_begun(commands: Commands, how: signal.S
     assert [len(one.json()) for one in answers] == [N_SPECTRA]
     assert "Traceback" not in told
     assert content(commands) == before
+
+
+def test_without_its_encoders_process_it_answers_the_same_and_says_so(commands: Commands) -> None:
+    with serving(commands) as (process, address):
+        before = httpx.post(f"{address}/v1/search", json=body(2), timeout=30).json()
+        (encoder,) = (
+            child for child in psutil.Process(process.pid).children() if "ingest.embedding" in child.cmdline()
+        )
+        encoder.kill()
+        after = [httpx.post(f"{address}/v1/search", json=body(2), timeout=30).json() for _ in range(2)]
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+        told = process.communicate()[1]
+    for answers in after:
+        hits, expected = ([hit for one in found for hit in one["hits"]] for found in (answers, before))
+        assert [hit["spectrum_id"] for hit in hits] == [hit["spectrum_id"] for hit in expected]
+        assert [hit["score"] for hit in hits] == pytest.approx([hit["score"] for hit in expected], abs=1e-4)
+    assert told.count("process that embeds spectra has ended") == 1
+
+
+def test_connections_do_not_wait_for_acknowledgements() -> None:
+    """Two small writes to one answer: without this the second is 40 ms late."""
+    with _bound("127.0.0.1", free_port()) as bound, socket.create_connection(bound.getsockname()):
+        connection, _ = bound.accept()
+        with connection:
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_one_owner_of_a_folder(commands: Commands, tmp_path: Path) -> None:

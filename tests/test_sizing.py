@@ -227,7 +227,7 @@ def test_options_reach_the_formula(commands: Commands) -> None:
         (("--spectra", "0"), "nothing to plan for"),
         (("--spectra", "-5"), "is not a count"),
         (("--spectra", "many"), "is not a count"),
-        (("--spectra", "1000000000000"), "beyond what this formula was checked for: at most 10^10"),
+        (("--spectra", "1000000000000"), "beyond what this formula is for: at most 10^10"),
         (("--spectra", "10M", "--banks", "x"), "is not a count"),
         (("--spectra", "10M", "--node-memory", "64"), "is not a size of memory"),
         (("--spectra", "10M", "--spectra-per-second", "nan"), "is no rate"),

@@ -13,9 +13,9 @@ from specsearch.spectra.spectrum import Spectrum
 from specsearch.store.embedded import EmbeddedStore
 from specsearch.store.filters import Filter
 from specsearch.store.planner import LARGE_INDEX, IndexSettings
-from specsearch.store.points import Point, SparseVector, make_point
+from specsearch.store.points import Point, SparseVector, make_point, point_id
 from specsearch.store.queries import VectorQuery
-from specsearch.store.schema import Contract
+from specsearch.store.schema import TARGET_PROJECTION, Contract, Key
 
 SIZE = 32
 N_POINTS = 5000
@@ -127,6 +127,24 @@ def test_a_large_library_is_indexed_as_it_grows(tmp_path: Path, monkeypatch: pyt
     assert (
         np.mean([len(one & set(other)) / 10 for one, other in zip(found, true.tolist(), strict=True)]) > 0.97
     )
+
+
+def test_candidates_are_indexed_only_when_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many they are: a bank has a graph only where somebody wants one."""
+    monkeypatch.setattr("specsearch.store.edge.UNINDEXED_POINTS", 50)
+    embeddings = np.random.default_rng(5).normal(size=(200, SIZE)).astype(np.float32)
+    embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
+    payload = {Key.INCHIKEY14: "A" * 14, Key.EXACT_MASS: 100.0}
+    with (
+        EmbeddedStore(tmp_path, WALK) as store,
+        store.create("bank", Contract("d", TARGET_PROJECTION, SIZE, "c", "s")) as collection,
+    ):
+        ids = [point_id("bank", str(row)) for row in range(len(embeddings))]
+        pairs = zip(ids, embeddings, strict=True)
+        collection.upsert([Point(i, e, SparseVector(), SparseVector(), payload) for i, e in pairs])
+        assert collection.info().n_indexed_vectors == 0
+        collection.optimize()
+        assert collection.info().n_indexed_vectors == len(embeddings)
 
 
 def _point(i: int, embedding: np.ndarray) -> Point:

@@ -54,9 +54,9 @@ class IndexSettings:
 # On 500,000 points m=16 stops at a recall of 0.935 to 0.979, m=32 reaches 1.000.
 LARGE_INDEX = IndexSettings(m=32, ef_construct=200, segment_points=600_000)
 LARGE_LIBRARY = 150_000
-# Until they are indexed, the embedded engine holds peaks, losses and filters of new points in memory; a library
-# that grew from 100,000 to 500,000 at once took 3.6 kB of it each. Two such loads do not fit one graph, so none
-# is built a second time; what is left at the end of an ingest is built together with the last.
+# Until they are indexed, the embedded engine holds peaks, losses and filters of new points in memory, 3.6 kB
+# a point where a library grew from 100,000 to 500,000. Two such loads do not fit one graph, so none is
+# built a second time; what is left at the end of an ingest is built together with the last.
 UNINDEXED_POINTS = 400_000
 
 

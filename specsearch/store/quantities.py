@@ -38,7 +38,7 @@ def parse_count(text: str) -> int:
     if not value:
         raise ParseError(f"{text!r} is nothing to plan for.", _COUNT_STEP)
     if value > MOST:
-        raise ParseError(f"{text!r} is beyond what this formula was checked for: at most 10^10.")
+        raise ParseError(f"{text!r} is beyond what this formula is for: at most 10^10.")
     return int(value)
 
 
