@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 import http.client
 import socket
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from fastapi.testclient import TestClient
 from web_material import HOSTILE, KEY, LIBRARY, listening, small_app, small_server
 
 from specsearch.web import guard
+from specsearch.web.access import Access
 from specsearch.web.app import Limits
 from specsearch.web.served import Served
 
@@ -61,6 +63,16 @@ def test_without_the_key_there_is_nothing(locked: TestClient, headers: dict[str,
 @pytest.mark.parametrize("headers", [{"authorization": f"Bearer {KEY}"}, {"x-api-key": KEY}])
 def test_the_key_opens(locked: TestClient, headers: dict[str, str]) -> None:
     assert locked.get("/v1/libraries", headers=headers).status_code == 200
+
+
+def test_keys_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the standard library's comparison, and by nothing before it."""
+    compared: list[tuple[bytes, bytes]] = []
+    real = hmac.compare_digest
+    monkeypatch.setattr("hmac.compare_digest", lambda *pair: compared.append(pair) or real(*pair))
+    access = Access(KEY, "1/second")
+    assert [access.is_key(given) for given in ("", KEY[:-1], KEY)] == [False, False, True]
+    assert compared == [(given.encode(), KEY.encode()) for given in ("", KEY[:-1], KEY)]
 
 
 def test_a_browser_is_asked_and_remembered_without_the_key_itself(locked: TestClient) -> None:
