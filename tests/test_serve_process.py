@@ -167,13 +167,16 @@ def test_the_key_opens_and_is_never_said(commands: Commands, tmp_path: Path, by_
     assert KEY not in told
 
 
-def test_no_other_address_without_a_key(commands: Commands) -> None:
+def test_no_other_address_without_a_key(commands: Commands, tmp_path: Path) -> None:
     told = commands.run("serve", "--host", "0.0.0.0", code=2).output
     assert "SPECSEARCH_SERVE_KEY" in told
     commands.env["SPECSEARCH_SERVE_KEY"] = "short"
     told = commands.run("serve", "--host", "0.0.0.0", code=2).output
     del commands.env["SPECSEARCH_SERVE_KEY"]
     assert "at least 16" in told
+    (tmp_path / "key").write_bytes(b"\xff" * 24)
+    told = commands.run("serve", "--host", "0.0.0.0", "--key-file", tmp_path / "key", code=2).output
+    assert "is no text" in told
 
 
 def test_a_port_that_is_taken_is_told_before_anything_is_loaded(commands: Commands) -> None:

@@ -20,6 +20,7 @@ from specsearch.web.app import Limits
 from specsearch.web.served import Served
 
 PAGE = {"accept": "text/html"}
+OTHER_KEY = "another key of this test"
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +37,7 @@ def open_door(served: Served) -> Iterator[TestClient]:
 
 @pytest.fixture
 def locked(served: Served) -> Iterator[TestClient]:
-    with TestClient(small_app(served, key=KEY), follow_redirects=False) as made:
+    with TestClient(small_app(served, keys=(OTHER_KEY, KEY)), follow_redirects=False) as made:
         yield made
 
 
@@ -70,9 +71,9 @@ def test_keys_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> 
     compared: list[tuple[bytes, bytes]] = []
     real = hmac.compare_digest
     monkeypatch.setattr("hmac.compare_digest", lambda *pair: compared.append(pair) or real(*pair))
-    access = Access(KEY, "1/second")
-    assert [access.is_key(given) for given in ("", KEY[:-1], KEY)] == [False, False, True]
-    assert compared == [(given.encode(), KEY.encode()) for given in ("", KEY[:-1], KEY)]
+    access, given = Access((KEY, OTHER_KEY), "1/second"), ("", KEY[:-1], KEY)
+    assert [access.is_key(one) for one in given] == [False, False, True]
+    assert compared == [(one.encode(), key.encode()) for one in given for key in (KEY, OTHER_KEY)]
 
 
 def test_a_browser_is_asked_and_remembered_without_the_key_itself(locked: TestClient) -> None:
@@ -99,6 +100,19 @@ def test_too_many_requests_are_slowed(served: Served) -> None:
         assert statuses == [200, 200, 200, 429, 429]
         assert client.get("/v1/libraries").headers["retry-after"] == "1"
         assert client.get("/health").status_code == 200
+
+
+def test_each_key_has_its_own_pace(served: Served) -> None:
+    app = small_app(served, keys=(KEY, OTHER_KEY), limits=Limits(rate="3/minute"))
+    with TestClient(app) as client:
+        for key in (KEY, OTHER_KEY):
+            shown = {"authorization": f"Bearer {key}"}
+            statuses = [client.get("/v1/libraries", headers=shown).status_code for _ in range(4)]
+            assert statuses == [200, 200, 200, 429]
+        # Who guesses is counted by address, whatever is guessed.
+        guesses = [{"x-api-key": f"guess {n}"} for n in range(4)]
+        statuses = [client.get("/v1/libraries", headers=guess).status_code for guess in guesses]
+        assert statuses == [401, 401, 401, 429]
 
 
 @pytest.mark.parametrize("path", ["/", "/health", "/v1/libraries", "/static/page.css", "/nowhere", "/search"])

@@ -89,12 +89,12 @@ def small_server(folder: Path, *, is_empty: bool = False) -> Iterator[Served]:
 
 
 def small_app(
-    served: Served, key: str | None = None, limits: Limits | None = None, writer: Writer | None = None
+    served: Served, keys: tuple[str, ...] = (), limits: Limits | None = None, writer: Writer | None = None
 ) -> FastAPI:
     """The application over what is served."""
     limits = limits or Limits(rate="1000/second")
-    hosts = ["127.0.0.1", "localhost", "testserver"] if key is None else ["*"]
-    return make_app(served, Access(key, limits.rate), hosts, limits, writer)
+    hosts = ["127.0.0.1", "localhost", "testserver"] if not keys else ["*"]
+    return make_app(served, Access(keys, limits.rate), hosts, limits, writer)
 
 
 @contextmanager

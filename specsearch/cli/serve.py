@@ -40,9 +40,14 @@ _LOOPBACK = ["127.0.0.1", "localhost", "[::1]"]
 @click.option(
     "--key-file",
     type=click.Path(dir_okay=False, exists=True, path_type=Path),
-    help=f"File with the key that clients must show.  [env var: {KEY_ENV}, the key itself]",
+    help=f"File with the keys that clients must show, one a line.  [env var: {KEY_ENV}, the key itself]",
 )
-@click.option("--rate", default="100/second", show_default=True, help="Requests of one client.")
+@click.option(
+    "--rate",
+    default="100/second",
+    show_default=True,
+    help="Requests of one key, or of one address where none is needed.",
+)
 @click.option(
     "--waiting",
     type=click.IntRange(1, 10_000),
@@ -87,10 +92,10 @@ def serve(
         _require_shareable(store, allow_write)
     # Once it has answered what was begun, the server raises again the signal that ended it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    key = _key(key_file, host)
-    hosts = [*_LOOPBACK, host] if key is None else ["*"]
+    keys = _keys(key_file, host)
+    hosts = ["*"] if keys else [*_LOOPBACK, host]
     model = ModelAt(model_path, key_map_path)
-    serving = Serving(store, model, names, bank_names, key, hosts, _rate(rate), waiting, allow_write)
+    serving = Serving(store, model, names, bank_names, keys, hosts, _rate(rate), waiting, allow_write)
     with suppress(KeyboardInterrupt), _bound(host, port) as bound:
         run(serving, bound, f"http://{host}:{port}/", workers)
 
@@ -110,28 +115,31 @@ def _require_shareable(store: StoreAt, allow_write: bool) -> None:
         raise click.UsageError("--workers cannot go with --allow-write: one process writes at a time.")
 
 
-def _key(key_file: Path | None, host: str) -> str | None:
-    """The key, or None on loopback.
+def _keys(key_file: Path | None, host: str) -> tuple[str, ...]:
+    """The keys, of which loopback needs none.
 
     Raises
     ------
     click.UsageError
-        If another address would be open to everybody, or the key could be guessed.
+        If another address would be open to everybody, or a key could be guessed.
     """
     from specsearch.web.access import LEAST_KEY_LENGTH
 
-    text = key_file.read_text("utf-8") if key_file is not None else os.environ.get(KEY_ENV, "")
-    key = text.strip()
-    if not key:
+    try:
+        text = key_file.read_text("utf-8") if key_file is not None else os.environ.get(KEY_ENV, "")
+    except UnicodeDecodeError:
+        raise click.UsageError(f"{key_file} is no text: write the keys into it, one a line.") from None
+    keys = tuple(dict.fromkeys(line.strip() for line in text.splitlines() if line.strip()))
+    if not keys:
         if _is_loopback(host):
-            return None
+            return ()
         raise click.UsageError(
             f"{host} can be reached from elsewhere: set a key in {KEY_ENV}, or name its file (--key-file). "
             f"For example: {KEY_ENV}=$(openssl rand -hex 24)."
         )
-    if len(key) < LEAST_KEY_LENGTH:
+    if min(map(len, keys)) < LEAST_KEY_LENGTH:
         raise click.UsageError(f"A key needs at least {LEAST_KEY_LENGTH} characters.")
-    return key
+    return keys
 
 
 def _bound(host: str, port: int) -> socket.socket:

@@ -34,7 +34,7 @@ class Serving:
     model : ModelAt
     names, bank_names : tuple of str
         All that are there where none is named.
-    key : str or None
+    keys : tuple of str
     hosts : list of str
         Names that a browser may call the server by.
     rate : str
@@ -47,7 +47,7 @@ class Serving:
     model: ModelAt
     names: tuple[str, ...]
     bank_names: tuple[str, ...]
-    key: str | None
+    keys: tuple[str, ...]
     hosts: list[str]
     rate: str
     waiting: int
@@ -65,7 +65,7 @@ def open_app(stack: ExitStack, serving: Serving) -> FastAPI:
     prepare_reading()
     opened = stack.enter_context(serving.store.open())
     served = open_served(stack, serving, opened)
-    access, limits = Access(serving.key, serving.rate), Limits(serving.rate, serving.waiting)
+    access, limits = Access(serving.keys, serving.rate), Limits(serving.rate, serving.waiting)
     writer = make_writer(serving.store, opened, served) if serving.allow_write else None
     return make_app(served, access, serving.hosts, limits, writer)
 

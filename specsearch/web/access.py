@@ -1,9 +1,10 @@
-"""Who may ask: a key, compared in constant time, and a pace."""
+"""Who may ask: keys, compared in constant time, and a pace for each."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from limits import RateLimitItem, parse
@@ -21,13 +22,13 @@ class Access:
 
     Parameters
     ----------
-    key : str or None
-        None lets everybody in: for loopback only.
+    keys : tuple of str
+        Any of them opens; none lets everybody in: for loopback only.
     rate : str
-        As ``"50/second"``, for each client: there is one key.
+        As ``"50/second"``: of each key, and of each address that shows none.
     """
 
-    key: str | None
+    keys: tuple[str, ...]
     rate: str
     _limiter: MovingWindowRateLimiter = field(
         default_factory=lambda: MovingWindowRateLimiter(MemoryStorage()), repr=False
@@ -37,25 +38,35 @@ class Access:
     def _item(self) -> RateLimitItem:
         return parse(self.rate)
 
-    @property
-    def cookie(self) -> str:
-        """What a browser holds instead of the key: nothing that opens the API elsewhere."""
-        return hmac.new((self.key or "").encode(), b"specsearch page", hashlib.sha256).hexdigest()
+    @staticmethod
+    def cookie(key: str) -> str:
+        """What a browser holds instead of a key: nothing that opens the API elsewhere."""
+        return hmac.new(key.encode(), b"specsearch page", hashlib.sha256).hexdigest()
 
     def is_key(self, given: str) -> bool:
-        """Whether this is the key."""
-        return self.key is None or hmac.compare_digest(given.encode(), self.key.encode())
+        """Whether this is one of the keys, or none is needed."""
+        return not self.keys or _place(given, self.keys) is not None
 
     def allows(self, request: Request) -> bool:
-        """Whether a request shows the key, in a header or by a browser's cookie."""
-        if self.key is None:
-            return True
-        kind, _, token = request.headers.get("authorization", "").partition(" ")
-        given = token.strip() if kind.lower() == "bearer" else request.headers.get("x-api-key", "")
-        held = request.cookies.get(COOKIE, "")
-        return self.is_key(given) or hmac.compare_digest(held.encode(), self.cookie.encode())
+        """Whether a request shows a key, in a header or by a browser's cookie."""
+        return not self.keys or self._shown(request) is not None
 
     async def is_too_fast(self, request: Request) -> bool:
         """Count a request; whether it is one too many."""
+        key = self._shown(request)
         host = request.client.host if request.client else ""
-        return not await self._limiter.hit(self._item, host)
+        return not await self._limiter.hit(self._item, f"address {host}" if key is None else f"key {key}")
+
+    def _shown(self, request: Request) -> int | None:
+        """Which key a request shows."""
+        kind, _, token = request.headers.get("authorization", "").partition(" ")
+        given = token.strip() if kind.lower() == "bearer" else request.headers.get("x-api-key", "")
+        by_header = _place(given, self.keys)
+        by_cookie = _place(request.cookies.get(COOKIE, ""), map(self.cookie, self.keys))
+        return by_cookie if by_header is None else by_header
+
+
+def _place(given: str, known: Iterable[str]) -> int | None:
+    """Where this is among what is known; every one is compared, so that the time tells nothing."""
+    matches = [hmac.compare_digest(given.encode(), one.encode()) for one in known]
+    return matches.index(True) if any(matches) else None

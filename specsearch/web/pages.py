@@ -276,7 +276,7 @@ async def login(
     is_own = next.startswith("/") and not next.startswith(("//", "/\\"))
     response = RedirectResponse(next if is_own else "/", 303)
     is_https = request.url.scheme == "https"
-    response.set_cookie(COOKIE, access.cookie, httponly=True, samesite="strict", secure=is_https)
+    response.set_cookie(COOKIE, access.cookie(key), httponly=True, samesite="strict", secure=is_https)
     return response
 
 
