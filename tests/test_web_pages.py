@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+from xml.etree import ElementTree
 
 import networkx as nx
 import pytest
@@ -17,6 +18,7 @@ from samples import mgf
 from web_material import CAFFEINE, HOSTILE, LIBRARY, listening, records, small_app, small_server
 
 pytestmark = needs_browser
+SVG = "{http://www.w3.org/2000/svg}"
 PEAKS = "\n".join(f"{mz} {i}" for mz, i in zip(CAFFEINE.mz, CAFFEINE.intensity, strict=True))
 CAFFEINE_ID = f"{LIBRARY}:caffeine"
 NAMED_SO = "<img src=x onerror=alert(1)>.mgf"
@@ -237,6 +239,27 @@ def test_downloads_hold_what_the_pages_show(page: Page) -> None:
     page.goto(f"/family?id={LIBRARY}:S1&least=0")
     shown = page.locator("#members tbody td:nth-child(2)").all_inner_texts()
     assert set(nx.read_graphml(downloaded(page, "GraphML"))) == set(shown)
+
+
+def test_a_mirror_plot_is_saved_as_svg(page: Page) -> None:
+    page.goto(f"/search?id={CAFFEINE_ID}")
+    page.locator("#plot .main-svg").first.hover()
+    with page.expect_download() as waiting:
+        page.locator("#plot [data-title*='ownload']").click()
+    assert waiting.value.suggested_filename == "mirror.svg"
+    texts = [text.text for text in ElementTree.parse(waiting.value.path()).iter(f"{SVG}text")]
+    assert "138.0662" in texts
+
+
+def test_a_network_is_saved_as_svg_with_its_colours(page: Page) -> None:
+    page.goto(f"/family?id={LIBRARY}:S1&least=0")
+    shown = page.locator("#network circle").evaluate_all("dots => dots.map(dot => getComputedStyle(dot).fill)")
+    saved = ElementTree.parse(downloaded(page, "SVG")).getroot()
+    assert [dot.get("fill") for dot in saved.iter(f"{SVG}circle")] == shown
+    assert len(set(shown)) > 1
+    assert not [part for part in saved.iter() if part.get("class")]
+    labels = page.locator("#network text").all_text_contents()
+    assert [text.text for text in saved.iter(f"{SVG}text")] == labels
 
 
 def test_a_link_gives_everybody_the_same_answer(page: Page, browser: Browser, address: str) -> None:

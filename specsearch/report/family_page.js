@@ -203,6 +203,28 @@ function listMembers() {
     row.addEventListener("keydown", event => walk(event, i, other => other.listed));
   });
 }
+// The network as it looks now, with its colours in it instead of a style sheet beside it.
+const KEPT = ["fill", "stroke", "stroke-width", "stroke-opacity", "stroke-dasharray", "paint-order", "opacity", "filter", "font-family", "font-size"];
+function asFile() {
+  const copy = network.cloneNode(true), shown = [...network.children];
+  [...copy.children].forEach((part, i) => bear(part, shown[i]));
+  const paper = getComputedStyle(document.documentElement).getPropertyValue("--paper").trim();
+  copy.prepend(svg("rect", {width: WIDTH, height: HEIGHT, fill: paper}));
+  for (const [key, value] of Object.entries({xmlns: SVG, width: WIDTH, height: HEIGHT})) copy.setAttribute(key, value);
+  return new Blob([new XMLSerializer().serializeToString(copy)], {type: "image/svg+xml"});
+}
+function bear(part, shown) {
+  const style = getComputedStyle(shown);
+  for (const name of KEPT) part.setAttribute(name, style.getPropertyValue(name));
+  for (const name of ["class", "role", "tabindex"]) part.removeAttribute(name);
+  [...part.children].forEach((child, i) => bear(child, shown.children[i]));
+}
+function offerFile() {
+  const link = element("a", "SVG", document.querySelector(".downloads") || document.querySelector("header p"));
+  Object.assign(link, {href: "#", download: "family.svg"});
+  link.addEventListener("click", () => { link.href = URL.createObjectURL(asFile()); });
+}
 drawNetwork();
 listMembers();
+offerFile();
 if (data.nodes.length) showNode(0);

@@ -54,7 +54,7 @@ def write_family_page(
             '<meta name="viewport" content="width=device-width,initial-scale=1">'
             f"<title>{escape(title)}</title><style>{_style()}</style>"
             f"<header><h1>{escape(title)}</h1><p>{len(rows):,} spectra, {len(content['edges']):,} edges. "
-            "Choose a spectrum or an edge; the arrow keys walk the list.</p></header>"
+            "Choose a spectrum or an edge; the arrow keys walk the list. </p></header>"
             '<main class="family"><svg id="network" role="group" aria-label="network of spectra"></svg>'
             '<section id="detail" aria-live="polite" tabindex="0" aria-label="details"></section>'
             '<section id="members"></section></main>'
