@@ -182,7 +182,7 @@ def test_a_server_without_anything(browser: Browser, tmp_path_factory: pytest.Te
 
 def test_the_key(browser: Browser, served: Served) -> None:
     with (
-        listening(small_app(served, KEY)) as address,
+        listening(small_app(served, (KEY,))) as address,
         visit(browser, address, may_refuse=True) as page,
     ):
         page.goto(f"/search?id={CAFFEINE_ID}&top=3#hit-2")

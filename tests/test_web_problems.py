@@ -65,7 +65,7 @@ def test_every_refusal_has_the_same_form(client: TestClient, method: str, path: 
 
 
 def test_those_of_the_door_too(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    with TestClient(small_app(served, KEY)) as client:
+    with TestClient(small_app(served, (KEY,))) as client:
         check_problem(client.get("/v1/libraries"), 401)
     with TestClient(small_app(served, limits=Limits(rate="1/hour"))) as client:
         assert client.get("/v1/libraries").status_code == 200
@@ -79,7 +79,7 @@ def test_those_of_the_door_too(served: Served, monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize("method", ["HEAD", "OPTIONS"])
 def test_other_methods_open_nothing(served: Served, method: str) -> None:
     preflight = {"origin": "https://elsewhere.org", "access-control-request-method": "POST"}
-    with TestClient(small_app(served, KEY)) as client:
+    with TestClient(small_app(served, (KEY,))) as client:
         for path in ("/", "/v1/libraries", "/v1/search", "/metrics"):
             found = client.request(method, path, headers=preflight)
             assert found.status_code == 401

@@ -35,14 +35,14 @@ PAGE = {"accept": "text/html"}
 
 
 @contextmanager
-def writing(folder: Path, key: str | None = None) -> Iterator[TestClient]:
+def writing(folder: Path, *keys: str) -> Iterator[TestClient]:
     """A server that writes, over what is in the folder: nothing at first."""
     network, card = small_encoder()
     with open_store(folder / "store") as store:
         collections = {name: store.open(name) for name in store.libraries()}
         served = Served(collections, {}, {}, {}, Embedder(network, card), network, None)
         writer = make_writer(StoreAt(str(folder / "store")), store, served)
-        with TestClient(small_app(served, key, writer=writer)) as client:
+        with TestClient(small_app(served, keys, writer=writer)) as client:
             yield client
 
 
