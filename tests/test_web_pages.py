@@ -253,7 +253,9 @@ def test_a_mirror_plot_is_saved_as_svg(page: Page) -> None:
 
 def test_a_network_is_saved_as_svg_with_its_colours(page: Page) -> None:
     page.goto(f"/family?id={LIBRARY}:S1&least=0")
-    shown = page.locator("#network circle").evaluate_all("dots => dots.map(dot => getComputedStyle(dot).fill)")
+    shown = page.locator("#network circle").evaluate_all(
+        "dots => dots.map(dot => getComputedStyle(dot).fill)"
+    )
     saved = ElementTree.parse(downloaded(page, "SVG")).getroot()
     assert [dot.get("fill") for dot in saved.iter(f"{SVG}circle")] == shown
     assert len(set(shown)) > 1

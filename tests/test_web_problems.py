@@ -123,7 +123,9 @@ def test_a_store_that_is_gone_is_told_and_come_back_it_is_asked_again(served: Se
     one = replace(served)
     with TestClient(small_app(one)) as client:
         assert client.get("/ready").json() == {"status": "ready"}
-        one.collections = {LIBRARY: ServerCollection(away, LIBRARY, contract, place=LIBRARY, write=False)}
+        one.collections = {
+            LIBRARY: ServerCollection(away, LIBRARY, contract, place=LIBRARY, find_place=str, write=False)
+        }
         query = {"spectra": [{"peaks": [[100.1, 1], [110.1, 2]]}]}
         for found in (
             client.post("/v1/search", json=query),

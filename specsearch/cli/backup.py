@@ -139,8 +139,8 @@ def copy(
 @contextmanager
 def _ledger_of(library: str, store: StoreAt) -> Iterator[Path | None]:
     """A copy of a library's ledger; None where this machine has none."""
-    from ingest.index import ledger_path
     from ingest.ledger_copy import copy_ledger
+    from ingest.settling import ledger_path
 
     path = ledger_path(store.work_folder(library))
     if not path.exists():
@@ -168,8 +168,8 @@ def _ledger_in(archive: Archive) -> Iterator[Path | None]:
 
 def _placing(ledger: Path | None, store: StoreAt, library: str) -> Callable[[], None]:
     """What puts a ledger, or none, beside a library that is about to be seen."""
-    from ingest.index import ledger_path
     from ingest.ledger_copy import place_ledger
+    from ingest.settling import ledger_path
 
     return lambda: place_ledger(ledger, ledger_path(store.work_folder(library)))
 

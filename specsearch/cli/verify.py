@@ -85,8 +85,8 @@ def _findings(library: str, sample: int, store: StoreAt, model: ModelAt, bar: Pr
 
 
 def _ledger(library: str, store: StoreAt, n_all: int) -> Finding:
-    from ingest.index import ledger_path
     from ingest.ledger import Ledger
+    from ingest.settling import ledger_path
     from specsearch.search.self_check import Finding
     from specsearch.store.set_aside import count_set_aside
 
@@ -104,13 +104,12 @@ def _ledger(library: str, store: StoreAt, n_all: int) -> Finding:
 
 
 def _repair(library: str, store: StoreAt) -> None:
-    from ingest.index import ledger_path, settle
-    from ingest.ledger import Ledger
+    from ingest.settling import held_ledger, ledger_path, settle
     from specsearch.store.set_aside import count_set_aside
 
     with store.open() as opened, opened.open(library, write=True) as collection:
-        path = ledger_path(store.work_folder(library))
-        if path.exists():
-            with Ledger(path) as ledger:
+        work = store.work_folder(library)
+        if ledger_path(work).exists():
+            with held_ledger(library, work) as ledger:
                 settle(library, collection, ledger, count_set_aside(store.set_aside_folder(library)))
         collection.optimize()

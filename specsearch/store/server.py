@@ -50,7 +50,7 @@ class ServerStore:
     ) -> None:
         self._client = client
         self._close: Callable[[], None] = client.close
-        self._places = Places(client, settings or ServerSettings(), find_writer)
+        self._places = Places(client, settings or ServerSettings(), find_writer, self.place)
         self.aliases = Aliases(client)
 
     @classmethod

@@ -26,8 +26,10 @@ from specsearch.store.store import IndexWatch
 from specsearch.store.validation import require_query, require_valid
 
 _UPSERT_BATCH: Final = 256  # about 3 MB of JSON, far below the server's limit of 32 MB
+_TURN_KEY: Final = "specsearch_turn"  # merged into the collection's metadata: other keys stay
 
 Answer = TypeVar("Answer")
+FindPlace = Callable[[str], str | None]
 
 
 class ServerCollection:
@@ -43,6 +45,8 @@ class ServerCollection:
     place : str
         Name of the collection. The library's alias would not do: when it leads elsewhere, whoever has the
         library open would ask one model's vectors with another's.
+    find_place : callable
+        Tells which collection a library's name leads to now.
     write : bool
     quantization : Quantization
         That the server searches with.
@@ -57,6 +61,7 @@ class ServerCollection:
         contract: Contract,
         *,
         place: str,
+        find_place: FindPlace,
         write: bool,
         quantization: Quantization = Quantization.NONE,
         find_writer: Callable[[], QdrantClient] | None = None,
@@ -64,6 +69,7 @@ class ServerCollection:
         self.name = name
         self.contract = contract
         self._place = place
+        self._find_place = find_place
         self._open_client: QdrantClient | None = client
         self._write = write
         self._quantization = quantization
@@ -211,6 +217,17 @@ class ServerCollection:
             info.status != models.CollectionStatus.RED,
             f"server, status {info.status.value}{unbuilt}",
         )
+
+    def turn(self) -> str | None:
+        if self._find_place(self.name) not in (self._place, None):
+            return None
+        info = self._ask("describe", lambda client: client.get_collection(self._place))
+        turn = (info.config.metadata or {}).get(_TURN_KEY)
+        return None if turn is None else str(turn)
+
+    def take_turn(self, turn: str) -> None:
+        metadata = {_TURN_KEY: turn}
+        self._ask("write to", lambda client: client.update_collection(self._place, metadata=metadata))
 
     def flush(self) -> None:
         """Nothing to do: the server acknowledges a write once it is in its log."""
