@@ -53,7 +53,7 @@ def index_files(
     work: Path,
     *,
     duplicates: Duplicates = "keep",
-    n_set_aside: int = 0,
+    aside: Path | None = None,
     progress: Progress | None = None,
     make_engine: MakeEngine = here,
 ) -> Summary:
@@ -70,8 +70,8 @@ def index_files(
         Folder of the library's ledger and of staged sources; the same at every call.
     duplicates : {"keep", "collapse"}
         What to do with spectra whose SPLASH is already there.
-    n_set_aside : int
-        Spectra that were taken out of the library on purpose, and are not to come back.
+    aside : Path, optional
+        Folder of spectra that were taken out of the library on purpose, see `ingest.settling.settle`.
     progress : Progress, optional
     make_engine : MakeEngine
         Where the encoder works; the end is the same wherever it is.
@@ -91,7 +91,7 @@ def index_files(
     if not sources:
         raise InputFileError("No file with spectra was found.", "Name files, folders or patterns.")
     with _opened(store, library, embedder) as collection, held_ledger(library, work) as ledger:
-        turn = settle(library, collection, ledger, n_set_aside)
+        turn = settle(library, collection, ledger, aside)
         reader = WindowReader(ledger, duplicates)
         sink = Sink(collection, ledger, turn)
         _index(sources, sink, partial(make_engine, embedder), reader, progress)

@@ -103,6 +103,8 @@ def reembed(
     generations, staged = store.generations(library), work / _STAGED
     try:
         with _in_words(), generations.making(contract) as made:
+            if turn is not None:
+                made.take_turn(turn)  # the ledger speaks of the new generation as it did of the old one
             _write_down(store, library, staged, watcher)
             with Archive(staged) as archive:
                 before = archive.manifest
@@ -112,8 +114,6 @@ def reembed(
             sample = _require_same(made, sent, n_sampled, watcher)
             watcher.begin("embedding and searching a sample")
             check(made, sample)
-            if turn is not None:
-                made.take_turn(turn)  # the ledger speaks of the new generation as it did of the old one
         with _opened_soon(store, library, watcher) as old, _nobody_s_turn(old) as turn:
             now = _digest(old, watcher)
             if (now.content, now.points) != (before.content_digest, before.points_digest):

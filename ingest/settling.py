@@ -18,6 +18,7 @@ from ingest.ledger import Claim, Ledger
 from specsearch.errors import StoreError, StoreLocked
 from specsearch.store.points import point_id
 from specsearch.store.schema import Key
+from specsearch.store.set_aside import count_set_aside, finish_setting_aside
 from specsearch.store.store import Collection
 
 _LEDGER = "ledger.sqlite"
@@ -61,16 +62,28 @@ def held_ledger(library: str, work: Path) -> Iterator[Ledger]:
         lock.release()
 
 
-def settle(library: str, collection: Collection, ledger: Ledger, n_set_aside: int = 0) -> str:
+def settle(library: str, collection: Collection, ledger: Ledger, aside: Path | None = None) -> str:
     """Make ledger and library agree, whatever ended the last run: what was acknowledged stays.
 
-    Spectra set aside are in the ledger and not in the library, until they are indexed once more.
+    Parameters
+    ----------
+    library : str
+    collection : Collection
+        Open for writing.
+    ledger : Ledger
+    aside : Path, optional
+        Folder of spectra that were taken out of the library on purpose, and are not to come back: the ledger
+        knows them. What a killed run has not yet taken out goes now.
 
     Returns
     -------
     str
         The turn that was taken, for `require_turn`.
     """
+    n_set_aside = 0
+    if aside is not None:
+        finish_setting_aside(collection, aside)
+        n_set_aside = count_set_aside(aside)
     knows_it = _speaks_of(library, collection, ledger, n_set_aside)
     turn = uuid.uuid4().hex
     ledger.note_turn(turn)  # first: if this is killed between the two, they still agree

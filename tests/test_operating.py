@@ -62,6 +62,20 @@ def test_an_error_is_one_line_and_its_exit_code(
     assert SECRET not in result.output
 
 
+@pytest.mark.parametrize("key", [f"{SECRET}\nx", f"{SECRET}\x01", f"{SECRET}é", "\u2018" + SECRET])
+def test_a_key_that_cannot_be_sent_is_not_said(commands: Commands, key: str) -> None:
+    commands.env["SPECSEARCH_QDRANT_API_KEY"] = key
+    result = commands.run("libraries", "--store", "http://localhost:9", code=1)
+    assert SECRET not in result.output + result.stderr
+    assert "SPECSEARCH_QDRANT_API_KEY" in result.stderr
+
+
+@pytest.mark.parametrize("who", [f"{SECRET}@", f"me:{SECRET}@"])
+def test_an_address_with_a_password_is_refused_and_not_said(commands: Commands, who: str) -> None:
+    result = commands.run("libraries", "--store", f"http://{who}localhost:9".replace(" ", "-"), code=1)
+    assert SECRET.replace(" ", "-") not in result.output + result.stderr
+
+
 def test_a_trial_counts_as_the_run_does_and_writes_nothing(commands: Commands, tmp_path: Path) -> None:
     del commands.env["SPECSEARCH_LOG"]
     file = tmp_path / "broken.mgf"

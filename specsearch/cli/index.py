@@ -121,9 +121,7 @@ def index_into(
     from ingest.engines import here
     from ingest.index import index_files
     from specsearch.cli.screen import progress_bar
-    from specsearch.store.set_aside import count_set_aside
 
-    work, aside = store.work_folder(library), count_set_aside(store.set_aside_folder(library))
     with store.open(settings) as opened, progress_bar() as bar:
         tell_how_made(opened, library, settings)
         return index_files(
@@ -131,9 +129,9 @@ def index_into(
             opened,
             library,
             embedder,
-            work,
+            store.work_folder(library),
             duplicates=duplicates,
-            n_set_aside=aside,
+            aside=store.set_aside_folder(library),
             progress=_watching(bar, library, metrics_path),
             make_engine=make_engine or here,
         )

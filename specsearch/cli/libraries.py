@@ -52,7 +52,9 @@ def drop(name: str, yes: bool, store: StoreAt) -> None:
         if opened.exists(name) and not yes:
             click.confirm(f"Remove the library {name!r} from {store.location}?", abort=True, err=True)
         opened.drop(name)
-    shutil.rmtree(store.work_folder(name), ignore_errors=True)  # its ledger speaks of nothing any more
+    # Its ledger speaks of nothing any more; what was set aside has vectors of a model it may not get again.
+    for folder in (store.work_folder(name), store.set_aside_folder(name)):
+        shutil.rmtree(folder, ignore_errors=True)
     say(f"The library {name!r} was removed.")
 
 

@@ -105,11 +105,10 @@ def _ledger(library: str, store: StoreAt, n_all: int) -> Finding:
 
 def _repair(library: str, store: StoreAt) -> None:
     from ingest.settling import held_ledger, ledger_path, settle
-    from specsearch.store.set_aside import count_set_aside
 
     with store.open() as opened, opened.open(library, write=True) as collection:
         work = store.work_folder(library)
         if ledger_path(work).exists():
             with held_ledger(library, work) as ledger:
-                settle(library, collection, ledger, count_set_aside(store.set_aside_folder(library)))
+                settle(library, collection, ledger, store.set_aside_folder(library))
         collection.optimize()
