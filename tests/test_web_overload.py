@@ -112,6 +112,7 @@ def test_patience_has_an_end(served: Served, monkeypatch: pytest.MonkeyPatch, bo
         with engine(monkeypatch, gate.wait):
             found = client.post("/v1/search", json=body)
             assert (found.status_code, found.headers["retry-after"]) == (503, "1")
+            assert "longer than this server waits" in found.json()["detail"]
             gate.set()
         client.app.state.work._patience_s = 30.0  # type: ignore[attr-defined]
         assert client.post("/v1/search", json=body).status_code == 200

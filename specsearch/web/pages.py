@@ -32,7 +32,17 @@ from specsearch.web.guard import MOST_BYTES
 from specsearch.web.links import parse_link
 from specsearch.web.map_view import MAP_COLUMNS, map_view
 from specsearch.web.problems import Problem
-from specsearch.web.records import MOST_PEAKS, FamilyIn, Given, IdentifyIn, SearchIn, Text, Texts, Window
+from specsearch.web.records import (
+    MOST_PEAKS,
+    FamilyIn,
+    Given,
+    IdentifyIn,
+    MassWindow,
+    SearchIn,
+    Text,
+    Texts,
+    Window,
+)
 from specsearch.web.served import Served, require
 from specsearch.web.uploads import parse_pasted, read_sent
 from specsearch.web.views import candidates_view, counted, hits_view, listed_view, query_view
@@ -96,7 +106,7 @@ class AskedIdentify(Asked):
 
     bank: Text | None = None
     top: int = Field(20, ge=1, le=100)
-    mass: Window = IdentifyIn.model_fields["mass"].default
+    mass: MassWindow = IdentifyIn.model_fields["mass"].default
     adduct: Text = ""
     formula: Text = ""
     format: Literal["html", "csv", "jsonl", "mztab"] = "html"

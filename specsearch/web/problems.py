@@ -74,6 +74,9 @@ def problem_of(error: Exception) -> Problem:
         _LOG.error("%s", error)  # it names folders of this machine
         status, detail = 503, "The engine cannot answer this."
         step = "Try again; if it stays so, whoever runs the server finds more in its log."
+    elif isinstance(error, TimeoutError):
+        status, detail = 503, "The answer took longer than this server waits."
+        step = "Try again in a moment; if it stays so, ask for fewer spectra or a narrower window."
     elif not isinstance(error, SpecsearchError):
         status, detail, step = 503, "Too many requests wait.", "Try again in a moment."
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -34,6 +35,7 @@ MOST_PEAKS = 20_000
 MOST_SPECTRA = 256
 _MOST_HITS = 200
 _MOST_MEMBERS = 500
+_WIDEST = {"Da": 1.0, "ppm": 3000.0}
 
 # Caffeine, [M+H]+, as an example that every library of natural products can answer.
 _CAFFEINE: dict[str, Any] = {
@@ -60,6 +62,20 @@ Window = Annotated[
     BeforeValidator(_tolerance),
     PlainSerializer(str),
     WithJsonSchema({"type": "string", "pattern": r"^[0-9]{1,4}(\.[0-9]{1,4})?(ppm|Da)$"}),
+]
+
+
+def _narrow(window: Tolerance) -> Tolerance:
+    """Every molecule in a window is scored: a wide one would take the whole bank."""
+    if window.value > _WIDEST[window.unit]:
+        raise ValueError(f"A mass window of {window} is too wide. Write at most 1 Da or 3000 ppm.")
+    return window
+
+
+MassWindow = Annotated[
+    Window,
+    AfterValidator(_narrow),
+    WithJsonSchema({"type": "string", "pattern": r"^([0-2]?[0-9]{1,3}(\.[0-9]{1,4})?ppm|0\.[0-9]{1,4}Da)$"}),
 ]
 Text = Annotated[str, Field(max_length=MOST_LETTERS)]
 Texts = Annotated[list[Text], Field(max_length=100)]
@@ -139,7 +155,7 @@ class IdentifyIn(_Asked):
     bank: Text | None = Field(None, description="The only bank that is served where none is named.")
     libraries: Texts | None = Field(None, description="Libraries that take part; all that are served.")
     top: int = Field(20, ge=1, le=_MOST_HITS)
-    mass: Window = Tolerance(10.0, "ppm")
+    mass: MassWindow = Tolerance(10.0, "ppm")
     adduct: Text | None = Field(None, description="Instead of the spectra's own.")
     formula: Texts = []
     elements: Text | None = Field(None, description="Only molecules of these elements, as CHNO.")
