@@ -22,6 +22,7 @@ from web_material import CAFFEINE, LIBRARY, listening, records, small_app, small
 
 from specsearch.errors import StoreDamaged, StoreError
 from specsearch.spectra.spectrum import Spectrum
+from specsearch.web import bounds
 from specsearch.web.app import Limits
 from specsearch.web.desk import Batches, Lane
 from specsearch.web.records import SpectrumOut
@@ -116,6 +117,23 @@ def test_patience_has_an_end(served: Served, monkeypatch: pytest.MonkeyPatch, bo
             gate.set()
         client.app.state.work._patience_s = 30.0  # type: ignore[attr-defined]
         assert client.post("/v1/search", json=body).status_code == 200
+
+
+def test_checking_many_spectra_keeps_nobody_waiting(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate, begun, check = threading.Event(), threading.Event(), bounds.within_bounds
+
+    def held(spectrum: Spectrum) -> Spectrum:
+        begun.set()
+        gate.wait(20)
+        return check(spectrum)
+
+    monkeypatch.setattr("specsearch.web.records.within_bounds", held)
+    with listening(small_app(served)) as address, ThreadPoolExecutor(1) as pool:
+        sent = pool.submit(httpx.post, f"{address}/v1/search", json=MANY, timeout=30)
+        assert begun.wait(20)
+        assert httpx.get(f"{address}/health", timeout=10).status_code == 200
+        gate.set()
+        assert sent.result().status_code == 200
 
 
 def test_who_hangs_up_on_lines_stops_what_is_left(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from pydantic import ValidationError
 from qdrant_client import QdrantClient
 from web_material import KEY, LIBRARY, small_app, small_server
 
 from specsearch.store.server_collection import ServerCollection
 from specsearch.web import guard
 from specsearch.web.app import Limits
+from specsearch.web.records import SearchIn
 from specsearch.web.served import Served
 
 PAGE = {"accept": "text/html"}
@@ -72,7 +74,7 @@ def test_those_of_the_door_too(served: Served, monkeypatch: pytest.MonkeyPatch) 
         slow = client.get("/v1/libraries")
         check_problem(slow, 429)
         assert int(slow.headers["retry-after"]) >= 1
-        monkeypatch.setattr(guard, "MOST_BYTES", 10)
+        monkeypatch.setattr(guard, "_MOST_OTHER_BYTES", 10)
         check_problem(client.post("/v1/search", content=b"x" * 11), 413)
 
 
@@ -97,7 +99,9 @@ def test_other_methods_open_nothing(served: Served, method: str) -> None:
         ('{"spectra": [{"peaks": [[100, 1]], "precursor_mz": -Infinity}]}', 422),
         ('{"spectra": [{"peaks": [[1e999, 1]]}]}', 422),
         ('{"spectra": [{"peaks": [[100, 1]], "charge": 1e400}]}', 422),
-        ('{"spectra": [{"peaks": [' + "[100.5, 1]," * 999_999 + "[100.5, 1]]}]}", 422),
+        ('{"spectra": [{"peaks": [' + "[100.5, 1]," * 99_999 + "[100.5, 1]]}]}", 422),
+        ('{"spectra": [{"peaks": [' + "[100.5, 1]," * 999_999 + "[100.5, 1]]}]}", 413),
+        ('{"spectra": [{"peaks": [' + "[1,1]," * 499_999 + "[1,1]]}]}", 413),
         ('{"spectra": [' + '{"peaks": [[100, 1]]},' * 256 + '{"peaks": [[100, 1]]}]}', 422),
         ('{"spectra": ' + "[" * 200_000 + "]" * 200_000 + "}", 400),
         ('{"a":' * 100_000 + "1" + "}" * 100_000, 400),
@@ -114,6 +118,21 @@ def test_numbers_and_nestings_that_no_spectrum_has(client: TestClient, body: str
         check_problem(found, status)
         assert len(found.content) < 2000  # what was sent does not come back
     assert client.get("/ready").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"spectra": [{"peaks": [["", ""]] * 10_000}] * 9},
+        {"spectra": [{"peaks": [[100, 1]]}], **dict.fromkeys(map(str, range(100_000)))},
+        {"spectra": [{"peaks": [[100, 1]], **dict.fromkeys(map(str, range(10_000)))}] * 9},
+    ],
+    ids=["peaks", "names", "names of spectra"],
+)
+def test_of_many_faults_only_the_first_are_written_down(given: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError) as told:
+        SearchIn.model_validate(given)
+    assert told.value.error_count() <= 2
 
 
 def test_a_store_that_is_gone_is_told_and_come_back_it_is_asked_again(served: Served) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import asdict
 from typing import Annotated, Any
@@ -132,7 +133,7 @@ async def index(
 @router.post("/embed")
 async def embed(asked: EmbedIn, work: At) -> list[EmbeddingOut]:
     """Embeddings of spectra."""
-    spectra = asked.checked()
+    spectra = await asyncio.to_thread(asked.checked)
     vectors = await work.later(lambda: work.served.embed(spectra))
     return [
         EmbeddingOut(query=one.accession, embedding=vector)
@@ -143,7 +144,7 @@ async def embed(asked: EmbedIn, work: At) -> list[EmbeddingOut]:
 @router.post("/search", response_model=list[AnswerOut], responses={200: _STREAMED})
 async def search(asked: SearchIn, work: At, accept: Accept = "") -> Any:
     """What looks like these spectra."""
-    spectra = asked.checked()
+    spectra = await asyncio.to_thread(asked.checked)
     answers = work.search(work.served.require_libraries(asked.libraries), asked.settings(), spectra)
     return await _answered(answers, answer_out, accept)
 
@@ -151,7 +152,7 @@ async def search(asked: SearchIn, work: At, accept: Accept = "") -> Any:
 @router.post("/identify", response_model=list[ShortlistOut], responses={200: _STREAMED})
 async def identify(asked: IdentifyIn, work: At, accept: Accept = "") -> Any:
     """What these spectra could be: candidate shortlists, not identifications."""
-    spectra = asked.checked()
+    spectra = await asyncio.to_thread(asked.checked)
     served = work.served
     bank = served.require_bank(asked.bank)
     names = tuple(served.collections) if asked.libraries is None else asked.libraries

@@ -30,6 +30,7 @@ _LOG = logging.getLogger(__name__)
 Page = Callable[[Request, "Problem"], Response]
 _WHAT_TO_SEND = "See /openapi.json for what is understood."
 _STATUS = {LibraryNotFound: 404, InvalidSpectrum: 422, ParseError: 422, InputFileError: 422, ReadOnly: 403}
+_NEXT_STEPS = {413: "Send it in several parts."}
 _RETRY_S = 1
 
 
@@ -108,7 +109,8 @@ def add_problems(app: FastAPI, page: Page) -> None:
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> Response:
-        step = "The pages begin at /, the API is described at /openapi.json."
+        otherwise = "The pages begin at /, the API is described at /openapi.json."
+        step = _NEXT_STEPS.get(error.status_code, otherwise)
         return answer(request, error.status_code, str(error.detail), step, **dict(error.headers or {}))
 
     @app.exception_handler(Exception)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -9,10 +10,12 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    FailFast,
     Field,
     PlainSerializer,
     WithJsonSchema,
     create_model,
+    model_validator,
 )
 
 from specsearch.chemistry.adducts import parse_adduct
@@ -35,6 +38,7 @@ MOST_PEAKS = 20_000
 MOST_SPECTRA = 256
 _MOST_HITS = 200
 _MOST_MEMBERS = 500
+_MOST_NAMES = 50
 _WIDEST = {"Da": 1.0, "ppm": 3000.0}
 
 # Caffeine, [M+H]+, as an example that every library of natural products can answer.
@@ -86,12 +90,20 @@ class Given(BaseModel):
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _has_few_names(cls, given: object) -> object:
+        """Each unknown name is a fault: to write down 400,000 of them would keep others waiting."""
+        if isinstance(given, Mapping) and len(given) > _MOST_NAMES:
+            raise ValueError("there are more names in this than are known")
+        return given
+
 
 class SpectrumIn(Given):
     """One MS/MS spectrum."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [_CAFFEINE]})
-    peaks: list[tuple[float, float]] = Field(
+    peaks: Annotated[list[tuple[float, float]], FailFast()] = Field(
         min_length=1, max_length=MOST_PEAKS, description="m/z and intensity of each peak."
     )
     precursor_mz: float | None = Field(None, description="m/z of the selected ion.")
@@ -108,7 +120,7 @@ class SpectrumIn(Given):
 
 
 class _Asked(Given):
-    spectra: list[SpectrumIn] = Field(min_length=1, max_length=MOST_SPECTRA)
+    spectra: Annotated[list[SpectrumIn], FailFast()] = Field(min_length=1, max_length=MOST_SPECTRA)
 
     def checked(self) -> list[Spectrum]:
         """The spectra; raises `InvalidSpectrum`."""
