@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 import time
+import weakref
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -81,6 +83,61 @@ def test_a_client_that_hangs_up_keeps_its_place_until_the_work_ends() -> None:
             return await made.run(lambda: 2)
 
         assert run(work) == 2
+
+
+def test_who_hangs_up_before_the_turn_frees_the_place_and_nothing_runs() -> None:
+    gate, begun = threading.Event(), []
+
+    with lane(2) as made:
+
+        async def work() -> int:
+            first = asyncio.create_task(made.run(gate.wait))
+            await asyncio.sleep(0.02)
+            for _ in range(5):
+                gone = asyncio.create_task(made.run(lambda: begun.append(1)))
+                await asyncio.sleep(0)
+                gone.cancel()
+                await asyncio.sleep(0.01)
+                assert made.n_waiting == 1
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.01):
+                    await made.run(lambda: begun.append(1))
+            last = asyncio.create_task(made.run(lambda: 2))
+            gate.set()
+            await first
+            return await last
+
+        assert run(work) == 2
+    assert not begun
+    assert made.n_waiting == 0
+
+
+def test_what_nobody_waits_for_is_let_go_of() -> None:
+    class Held:
+        def __call__(self) -> None: ...
+
+    gate, call = threading.Event(), Held()
+    is_held = weakref.ref(call)
+
+    with lane() as made:
+
+        async def work(given: list[Held]) -> None:
+            first = asyncio.create_task(made.run(gate.wait))
+            await asyncio.sleep(0.02)
+            gone = asyncio.create_task(made.run(given.pop()))
+            await asyncio.sleep(0)
+            gone.cancel()
+            await asyncio.wait([gone])
+            del gone
+            await asyncio.sleep(0)
+            gc.collect()
+            assert is_held() is None
+            gate.set()
+            await first
+
+        given = [call]
+        del call
+        run(lambda: work(given))
 
 
 def test_questions_that_wait_are_answered_together_and_by_their_key() -> None:

@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 from web_material import CAFFEINE, LIBRARY, listening, records, small_app, small_server
@@ -151,6 +152,55 @@ def test_who_hangs_up_on_lines_stops_what_is_left(served: Served, monkeypatch: p
         time.sleep(1.5)
         assert len(sizes) < 4  # of sixty, sixteen at a time
         assert httpx.post(f"{address}/v1/search", json=ONE, timeout=30).status_code == 200
+
+
+def test_who_hangs_up_on_a_batch_stops_what_is_left(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate, app = threading.Event(), small_app(served)
+    with listening(app) as address, engine(monkeypatch, lambda: gate.wait(20)) as sizes:
+        connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=30)
+        connection.request("POST", "/v1/search", json.dumps(MANY), {"content-type": "application/json"})
+        until(lambda: bool(sizes))
+        connection.close()
+        time.sleep(0.2)
+        gate.set()
+        ended = 'specsearch_requests_total{route="/v1/search",status="499"} 1.0'
+        until(lambda: ended in app.state.metrics.text().decode())
+        assert sizes == [16]  # of sixty
+        assert httpx.post(f"{address}/v1/search", json=ONE, timeout=30).status_code == 200
+
+
+def test_what_was_given_up_before_its_turn_is_not_asked(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, app = threading.Event(), small_app(served)
+    with (
+        listening(app) as address,
+        ThreadPoolExecutor(6) as pool,
+        engine(monkeypatch, lambda: gate.wait(20)) as sizes,
+    ):
+        app.state.work._patience_s = 0.5
+        sent = [pool.submit(httpx.post, f"{address}/v1/search", json=MANY, timeout=30) for _ in range(6)]
+        assert [one.result().status_code for one in sent] == [503] * 6
+        assert app.state.work.waiting["slow"] == 1  # the one that runs
+        gate.set()
+        until(lambda: app.state.work.waiting["slow"] == 0)
+    assert sizes == [16]
+
+
+def test_embeddings_are_made_slice_by_slice(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes, embed = [], Served.embed
+
+    def counted(self: Served, spectra: Sequence[Spectrum]) -> list[list[float] | None]:
+        sizes.append(len(spectra))
+        return embed(self, spectra)
+
+    monkeypatch.setattr(Served, "embed", counted)
+    with TestClient(small_app(served)) as client:
+        found = client.post("/v1/embed", json={"spectra": MANY["spectra"]}).json()
+    assert [one["query"] for one in found] == [f"S{n}" for n in range(60)]
+    whole = embed(served, records()[:60])
+    assert np.array([one["embedding"] for one in found]) == pytest.approx(np.array(whole), abs=1e-5)
+    assert sizes == [32, 28]
 
 
 def test_lines_that_break_off_say_why(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:

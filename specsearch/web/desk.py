@@ -40,14 +40,21 @@ class Lane:
         return self._n_taken
 
     async def run(self, call: Callable[[], Result]) -> Result:
-        """The result of `call`; to be awaited from one event loop only."""
+        """The result of `call`; to be awaited from one event loop only. Cancelled in time it never runs."""
         if self._n_taken >= self._n_places:
             raise Overloaded
         self._n_taken += 1
-        future = asyncio.get_running_loop().run_in_executor(self._thread, call)
-        # The place is free when the work ends, not when a client that hung up is forgotten.
+        held = [call]
+        begun = self._thread.submit(lambda: held.pop()())
+        future = asyncio.wrap_future(begun)
+        # What has begun keeps its place until it ends, whether anybody still waits for it or not.
         future.add_done_callback(self._leave)
-        return await asyncio.shield(future)
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            if begun.cancel():
+                held.clear()  # the thread forgets the call only when its turn comes
+            raise
 
     def hold(self, call: Callable[[], Result]) -> Result:
         """The result of `call`, made here while the thread that asks, another lane's, waits for it."""

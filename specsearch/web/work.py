@@ -25,7 +25,7 @@ _Embedded = tuple[Spectrum, NDArray[np.float32]]
 _N_FILES = 8  # that may wait, each held in memory
 _FEW = 4  # spectra that a person waits for
 _PATIENCE_OF_PROBES_S = 5.0
-_SEARCH_SLICE, _IDENTIFY_SLICE = 16, 4
+_SEARCH_SLICE, _IDENTIFY_SLICE, _EMBED_SLICE = 16, 4, 32
 
 
 class Work:
@@ -117,6 +117,12 @@ class Work:
             found = await self.later(partial(self.served.identify, bank, libraries, settings, some))
             for shortlist in found:
                 yield shortlist
+
+    async def embed(self, spectra: Sequence[Spectrum]) -> AsyncIterator[tuple[Spectrum, list[float] | None]]:
+        """These spectra with their embeddings, in their order."""
+        for some in in_slices(spectra, _EMBED_SLICE):
+            for embedded in zip(some, await self.later(partial(self.served.embed, some)), strict=True):
+                yield embedded
 
     def close(self) -> None:
         """Wait for what runs; what waits is dropped."""
