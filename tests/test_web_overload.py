@@ -105,6 +105,46 @@ def test_short_questions_wait_in_a_queue_with_an_end(served: Served, monkeypatch
     assert sizes == [1, 4]  # who waited was answered together
 
 
+def test_a_page_does_not_wait_for_long_jobs(served: Served) -> None:
+    gate = threading.Event()
+    with TestClient(small_app(served)) as client:
+        work = client.app.state.work  # type: ignore[attr-defined]
+        assert client.portal is not None
+        held = client.portal.start_task_soon(work.slow.run, lambda: gate.wait(60))
+        until(lambda: work.waiting["slow"] == 1)
+        work._patience_s = 15.0
+        for address in (
+            f"/search?id={LIBRARY}:S1",
+            f"/search?id={LIBRARY}:S1&format=csv",
+            f"/map/{LIBRARY}",
+            "/",
+            "/v1/libraries",
+        ):
+            assert client.get(address, headers=PAGE).status_code == 200, address
+        pasted = client.post("/read", data={"peaks": "100.1 1\n110.1 2"}, headers=PAGE)
+        assert pasted.status_code == 200
+        assert 'specsearch_waiting{lane="slow"} 1.0' in client.get("/metrics").text
+        gate.set()
+        assert held.result(20)
+
+
+@pytest.mark.parametrize("lane", ["quick", "slow", "pages", "files"])
+def test_each_lane_is_counted(served: Served, lane: str) -> None:
+    gate = threading.Event()
+    with TestClient(small_app(served)) as client:
+        work = client.app.state.work  # type: ignore[attr-defined]
+        assert client.portal is not None
+        held = [
+            client.portal.start_task_soon(getattr(work, lane).run, lambda: gate.wait(60)) for _ in range(2)
+        ]
+        until(lambda: work.waiting[lane] == 2)
+        shown = [one for one in client.get("/metrics").text.splitlines() if "specsearch_waiting{" in one]
+        gate.set()
+        assert all(one.result(20) for one in held)
+    counts = dict.fromkeys(("quick", "slow", "pages", "files"), 0.0) | {lane: 2.0}
+    assert set(shown) == {f'specsearch_waiting{{lane="{name}"}} {n}' for name, n in counts.items()}
+
+
 @pytest.mark.parametrize("body", [ONE, MANY])
 def test_patience_has_an_end(served: Served, monkeypatch: pytest.MonkeyPatch, body: dict[str, Any]) -> None:
     gate = threading.Event()

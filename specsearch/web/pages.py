@@ -179,7 +179,7 @@ async def read(
         skipped, is_complete = found.skipped, found.is_complete
     else:
         raise InputFileError("Nothing was sent.", "Choose a file, paste peaks, or name a spectrum.")
-    views = await work.later(lambda: [listed_view(spectrum) for spectrum in spectra])
+    views = await work.shown(lambda: [listed_view(spectrum) for spectrum in spectra])
     if len(views) == 1 and not skipped:
         return RedirectResponse(_address(request, "hits", s=views[0]["link"]), 303)
     return _page(request, "spectra.html", file=shown, spectra=views, skipped=skipped, is_complete=is_complete)
@@ -192,8 +192,8 @@ async def hits(request: Request, work: At, asked: Annotated[AskedSearch, Query()
     answer = await asked.answer(work, spectrum)
     if asked.format != "html":
         return download_hits(answer, asked.format)
-    view = await work.later(lambda: hits_view(answer))
-    return _page(request, "hits.html", asked=asked, query=query_view(spectrum), answer=answer, **view)
+    query, view = await work.shown(lambda: (query_view(spectrum), hits_view(answer)))
+    return _page(request, "hits.html", asked=asked, query=query, answer=answer, **view)
 
 
 @router.get("/identify", name="candidates")
@@ -204,14 +204,16 @@ async def candidates(request: Request, work: At, asked: Annotated[AskedIdentify,
     served = work.served
     made_with = served.provenance(served.require_bank(asked.bank or None))
     if asked.format != "html":
-        return await work.later(lambda: download_shortlist(shortlist, made_with, asked.format))
-    view = await work.later(lambda: candidates_view(shortlist, served.decision))
+        return await work.shown(lambda: download_shortlist(shortlist, made_with, asked.format))
+    query, view = await work.shown(
+        lambda: (query_view(spectrum), candidates_view(shortlist, served.decision))
+    )
     warning = NOT_AN_IDENTIFICATION
     return _page(
         request,
         "candidates.html",
         asked=asked,
-        query=query_view(spectrum),
+        query=query,
         shortlist=shortlist,
         made_with=made_with,
         warning=warning,
@@ -224,8 +226,8 @@ async def family(request: Request, work: At, asked: Annotated[AskedFamily, Query
     """The structure family around a spectrum."""
     network, rows, spectra = await work.later(lambda: asked.walk(work.served))
     if asked.format != "html":
-        return await work.later(lambda: download_network(network, rows, asked.format))
-    content = await work.later(lambda: family_content(network, rows, spectra))
+        return await work.shown(lambda: download_network(network, rows, asked.format))
+    content = await work.shown(lambda: family_content(network, rows, spectra))
     names = {row["spectrum_id"]: row["compound_name"] for row in rows}
     name = plain(names.get(asked.id) or asked.id or parse_link(asked.s).accession or "this spectrum")
     data = {**content, "walks": True}
@@ -238,7 +240,7 @@ async def library_map(
 ) -> Response:
     """A library as a map, coloured by a column."""
     folder = work.served.beside[require(library, work.served.beside, "library")]
-    view = await work.later(lambda: map_view(find_map(folder), colour))
+    view = await work.shown(lambda: map_view(find_map(folder), colour))
     sizes = await work.soon(work.served.sizes)
     is_older = view is not None and view["n_spectra"] != sizes[library]
     view = None if is_older else view

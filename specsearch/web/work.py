@@ -44,6 +44,7 @@ class Work:
         self.served = served
         self.quick = Lane("quick", n_places)
         self.slow = Lane("slow", n_places)
+        self.pages = Lane("pages", n_places)
         self.files = Lane("files", min(n_places, _N_FILES))
         self._patience_s = patience_s
         # While the engine answers some questions, the encoder works on the next.
@@ -57,7 +58,8 @@ class Work:
     def waiting(self) -> dict[str, int]:
         """Requests that wait or run, by lane."""
         quick = self.quick.n_waiting + self._searches.n_waiting + self._embeddings.n_waiting
-        return {"quick": quick, "slow": self.slow.n_waiting, "files": self.files.n_waiting}
+        lanes = (self.slow, self.pages, self.files)
+        return {"quick": quick, **{lane.name: lane.n_waiting for lane in lanes}}
 
     async def state(self) -> str:
         """Whether questions would be answered now: "ready", or a word for why not."""
@@ -77,6 +79,11 @@ class Work:
         """Something that takes longer."""
         async with asyncio.timeout(self._patience_s):
             return await self.slow.run(call)
+
+    async def shown(self, call: Callable[[], Result]) -> Result:
+        """A page or a file made of answers, which a person waits for; it asks the engine nothing."""
+        async with asyncio.timeout(self._patience_s):
+            return await self.pages.run(call)
 
     async def apart(self, call: Callable[[], Result]) -> Result:
         """Something that waits for another process, and holds up no search."""
@@ -129,4 +136,5 @@ class Work:
         self._encoder.close()
         self.quick.close()
         self.slow.close()
+        self.pages.close()
         self.files.close()
