@@ -135,24 +135,42 @@ def test_of_many_faults_only_the_first_are_written_down(given: dict[str, Any]) -
     assert told.value.error_count() <= 2
 
 
-def test_a_store_that_is_gone_is_told_and_come_back_it_is_asked_again(served: Served) -> None:
-    # Nobody listens at this port.
-    away = QdrantClient(url="http://127.0.0.1:9", check_compatibility=False, timeout=5)
+def away(served: Served) -> ServerCollection:
+    """The library on a server that is not there: nobody listens at this port."""
+    client = QdrantClient(url="http://127.0.0.1:9", check_compatibility=False, timeout=5)
     contract = served.collections[LIBRARY].contract
+    return ServerCollection(client, LIBRARY, contract, place=LIBRARY, write=False)
+
+
+def test_a_library_that_is_gone_takes_no_other_with_it(served: Served) -> None:
+    one = replace(served)
+    with TestClient(small_app(one)) as client:
+        one.collections = {"gone": away(served), **served.collections}
+        listed = client.get("/v1/libraries")
+        assert listed.status_code == 200
+        assert {row["library"]: row["spectra"] for row in listed.json()} == {"gone": None, LIBRARY: 61}
+        page = client.get("/", headers=PAGE)
+        assert page.status_code == 200
+        assert page.text.count("cannot be asked") == 1
+        assert "61 spectra" in page.text
+        assert page.text.count(f"/search?id={LIBRARY}%3A") == 3
+        assert "127.0.0.1" not in listed.text + page.text
+
+
+def test_a_store_that_is_gone_is_told_and_come_back_it_is_asked_again(served: Served) -> None:
     one = replace(served)
     with TestClient(small_app(one)) as client:
         assert client.get("/ready").json() == {"status": "ready"}
-        one.collections = {LIBRARY: ServerCollection(away, LIBRARY, contract, place=LIBRARY, write=False)}
+        one.collections = {LIBRARY: away(served)}
         query = {"spectra": [{"peaks": [[100.1, 1], [110.1, 2]]}]}
         for found in (
             client.post("/v1/search", json=query),
-            client.get("/v1/libraries"),
             client.get(f"/v1/spectra/{LIBRARY}:S1"),
         ):
             check_problem(found, 503)
             assert found.headers["retry-after"] == "1"
             assert "127.0.0.1" not in found.text  # where the store is, is nobody's business
-        page = client.get("/", headers=PAGE)
+        page = client.get(f"/search?id={LIBRARY}:S1", headers=PAGE)
         assert (page.status_code, "Begin again" in page.text) == (503, True)
         ready = client.get("/ready")
         assert (ready.status_code, ready.json()) == (503, {"status": "without its store"})

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from contextlib import suppress
 from importlib.resources import files
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,7 +17,7 @@ from fastapi.templating import Jinja2Templates
 from pydantic import Field
 from starlette.exceptions import HTTPException
 
-from specsearch.errors import InputFileError, ParseError, Skipped
+from specsearch.errors import InputFileError, ParseError, Skipped, StoreError
 from specsearch.report.family_page import family_content
 from specsearch.report.receipt import RECEIPT, STYLE
 from specsearch.report.rows import Row
@@ -242,7 +244,7 @@ async def library_map(
     folder = work.served.beside[require(library, work.served.beside, "library")]
     view = await work.shown(lambda: map_view(find_map(folder), colour))
     sizes = await work.soon(work.served.sizes)
-    is_older = view is not None and view["n_spectra"] != sizes[library]
+    is_older = view is not None and sizes[library] not in (None, view["n_spectra"])
     view = None if is_older else view
     return _page(
         request,
@@ -321,10 +323,10 @@ def _examples(work: Work) -> list[dict[str, Any]]:
     """A few spectra of each library to begin with."""
     found = []
     for collection in work.served.collections.values():
-        for record in collection.scroll(batch=_N_EXAMPLES):
-            found.append({"id": record.payload["spectrum_id"], "name": record.payload.get("compound_name")})
-            if len(found) % _N_EXAMPLES == 0:
-                break
+        with suppress(StoreError):  # the table of sizes says that it cannot be asked
+            for record in islice(collection.scroll(batch=_N_EXAMPLES), _N_EXAMPLES):
+                payload = record.payload
+                found.append({"id": payload["spectrum_id"], "name": payload.get("compound_name")})
     return found
 
 
