@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from specsearch.web.desk import Batches, Lane, Overloaded
+from specsearch.web.desk import Batches, Lane, Overloaded, Shared
 
 
 @contextmanager
@@ -226,3 +226,43 @@ def test_too_many_questions_are_refused() -> None:
             return [await one for one in (first, *waiting)]
 
         assert run(work) == [0, 1, 2]
+
+
+def test_who_asks_at_once_or_soon_after_shares_an_answer() -> None:
+    asked: list[int] = []
+
+    async def ask() -> int:
+        asked.append(len(asked))
+        await asyncio.sleep(0.05)
+        return asked[-1]
+
+    async def work() -> None:
+        shared = Shared(ask, kept_s=0.2)
+        gone = asyncio.create_task(shared.get())
+        others = [asyncio.create_task(shared.get()) for _ in range(50)]
+        await asyncio.sleep(0)
+        gone.cancel()  # the others are answered all the same
+        assert {await one for one in others} == {await shared.get()} == {0}
+        await asyncio.sleep(0.3)
+        assert {await shared.get(), await shared.get()} == {1}
+
+    run(work)
+    assert asked == [0, 1]
+
+
+def test_an_error_is_shared_but_not_kept() -> None:
+    answers = iter([ValueError("broken"), 7])
+
+    async def ask() -> int:
+        answer = next(answers)
+        await asyncio.sleep(0)
+        if isinstance(answer, ValueError):
+            raise answer
+        return answer
+
+    async def work() -> list[object]:
+        shared = Shared(ask, kept_s=60)
+        first = await asyncio.gather(shared.get(), shared.get(), return_exceptions=True)
+        return [*map(str, first), await shared.get(), await shared.get()]
+
+    assert run(work) == ["broken", "broken", 7, 7]

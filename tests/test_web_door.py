@@ -78,6 +78,11 @@ def test_keys_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> 
     assert compared == [(one.encode(), key.encode()) for one in given for key in (KEY, OTHER_KEY)]
 
 
+def test_a_single_key_is_not_taken_for_many_of_a_letter() -> None:
+    with pytest.raises(TypeError, match="each letter would be a key"):
+        Access(KEY, "1/second")  # type: ignore[arg-type]
+
+
 def test_a_browser_is_asked_and_remembered_without_the_key_itself(locked: TestClient) -> None:
     asked = locked.get("/search?id=lib:S1", headers=PAGE)
     assert asked.status_code == 303
@@ -138,6 +143,27 @@ def test_another_site_cannot_send_forms(open_door: TestClient) -> None:
     sent = {"spectrum_id": "lib:S1"}
     assert open_door.post("/read", data=sent, headers={"sec-fetch-site": "cross-site"}).status_code == 403
     assert open_door.post("/read", data=sent, headers={"sec-fetch-site": "same-origin"}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("site", "mode", "place", "status"),
+    [
+        ("cross-site", "navigate", "document", 200),  # a link
+        ("cross-site", "no-cors", "image", 403),
+        ("cross-site", "no-cors", "script", 403),
+        ("cross-site", "cors", "empty", 403),
+        ("cross-site", "navigate", "iframe", 403),
+        ("same-site", "no-cors", "image", 403),  # another port of this machine
+        ("same-origin", "cors", "empty", 200),
+        ("none", "navigate", "document", 200),  # an address that was typed
+    ],
+)
+def test_another_site_may_link_here_but_starts_no_search(
+    open_door: TestClient, site: str, mode: str, place: str, status: int
+) -> None:
+    sent = {"sec-fetch-site": site, "sec-fetch-mode": mode, "sec-fetch-dest": place}
+    for address in (f"/search?id={LIBRARY}:S1", "/v1/libraries", "/ready"):
+        assert open_door.get(address, headers=PAGE | sent).status_code == status
 
 
 @pytest.mark.parametrize("name", ["../app.py", "..%2f..%2fapp.py", "page.css/../../app.py", "%2e%2e/app.py"])
@@ -206,6 +232,21 @@ def test_a_body_may_not_take_for_ever(served: Served, monkeypatch: pytest.Monkey
         with socket.create_connection((host, int(port)), 10) as slow:
             slow.sendall(b"POST /v1/search HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\n{")
             assert slow.recv(100).startswith(b"HTTP/1.1 408")
+
+
+def test_nor_may_it_come_byte_by_byte(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "_MOST_SECONDS", 0.5)
+    with listening(small_app(served)) as address:
+        host, port = urlsplit(address).netloc.split(":")
+        with socket.create_connection((host, int(port)), 0.1) as slow:
+            slow.sendall(b"POST /v1/search HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000\r\n\r\n{")
+            for _ in range(100):
+                try:
+                    told = slow.recv(100)
+                    break
+                except TimeoutError:
+                    slow.sendall(b" ")
+            assert told.startswith(b"HTTP/1.1 408")
 
 
 def test_waiting_for_a_client_to_hang_up_is_no_slow_body() -> None:

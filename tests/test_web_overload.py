@@ -128,6 +128,22 @@ def test_a_page_does_not_wait_for_long_jobs(served: Served) -> None:
         assert held.result(20)
 
 
+def test_strangers_who_ask_whether_it_is_ready_take_one_place(served: Served) -> None:
+    gate = threading.Event()
+    with TestClient(small_app(served, limits=Limits(rate="1000/second", n_places=3))) as client:
+        work = client.app.state.work  # type: ignore[attr-defined]
+        assert client.portal is not None
+        held = client.portal.start_task_soon(work.quick.run, lambda: gate.wait(60))
+        probes = [client.portal.start_task_soon(work.state) for _ in range(20)]
+        until(lambda: work.waiting["quick"] == 2)
+        time.sleep(0.1)
+        assert work.waiting["quick"] == 2
+        gate.set()
+        assert held.result(20)
+        assert {one.result(20) for one in probes} == {"ready"}
+        assert client.get("/ready").json() == {"status": "ready"}
+
+
 @pytest.mark.parametrize("lane", ["quick", "slow", "pages", "files"])
 def test_each_lane_is_counted(served: Served, lane: str) -> None:
     gate = threading.Event()
@@ -234,8 +250,8 @@ def test_embeddings_are_made_slice_by_slice(served: Served, monkeypatch: pytest.
         sizes.append(len(spectra))
         return embed(self, spectra)
 
-    monkeypatch.setattr(Served, "embed", counted)
     with TestClient(small_app(served)) as client:
+        monkeypatch.setattr(Served, "embed", counted)
         found = client.post("/v1/embed", json={"spectra": MANY["spectra"]}).json()
     assert [one["query"] for one in found] == [f"S{n}" for n in range(60)]
     whole = embed(served, records()[:60])

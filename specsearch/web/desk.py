@@ -1,13 +1,14 @@
-"""Where requests wait for the engine: lanes of one thread, and questions that are answered together."""
+"""Where requests wait for the engine: lanes of one thread, and questions answered together or once."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Hashable, Sequence
+import time
+from collections.abc import Callable, Coroutine, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
 Question = TypeVar("Question")
@@ -68,6 +69,34 @@ class Lane:
     def close(self) -> None:
         """Wait for the call that runs; those that wait are dropped."""
         self._thread.shutdown(wait=True, cancel_futures=True)
+
+
+class Shared(Generic[Result]):
+    """One answer for all who ask at once or soon after: who asks often takes no more than one place.
+
+    Parameters
+    ----------
+    ask : callable
+    kept_s : float
+        How long an answer is good for.
+    """
+
+    def __init__(self, ask: Callable[[], Coroutine[Any, Any, Result]], kept_s: float) -> None:
+        self._ask = ask
+        self._kept_s = kept_s
+        self._asked: asyncio.Task[Result] | None = None
+        self._end_s = 0.0
+
+    async def get(self) -> Result:
+        """The answer; an error is not kept."""
+        if self._asked is None or (self._asked.done() and time.monotonic() >= self._end_s):
+            self._asked = asyncio.create_task(self._answer())
+        return await asyncio.shield(self._asked)
+
+    async def _answer(self) -> Result:
+        answer = await self._ask()
+        self._end_s = time.monotonic() + self._kept_s
+        return answer
 
 
 @dataclass(eq=False)

@@ -23,7 +23,7 @@ MOST_BYTES = 32 * 2**20  # of a file
 _MOST_OTHER_BYTES = 8 * 2**20
 # Two a peak, and some for all else: reading JSON of more values would keep everybody waiting for seconds.
 _MOST_COMMAS = 410_000
-_MOST_SECONDS_PER_CHUNK = 20.0
+_MOST_SECONDS_PER_CHUNK, _MOST_SECONDS = 20.0, 120.0
 _OPEN = ("/health", "/ready", "/login", "/static/")
 
 
@@ -81,7 +81,8 @@ class Guard:
             step = f"Send at most {most >> 20} MiB at once."
             return problem_response(request, self._page, 413, "This is too large.", step)
         # Also from another port of this machine, whose pages count as of the same site.
-        if request.method != "GET" and request.headers.get("sec-fetch-site") in ("cross-site", "same-site"):
+        is_elsewhere = request.headers.get("sec-fetch-site") in ("cross-site", "same-site")
+        if is_elsewhere and not _is_link(request):
             step = "Use the page of this server."
             return problem_response(request, self._page, 403, "Another site sent this.", step)
         if request.url.path.startswith(_OPEN):
@@ -101,6 +102,12 @@ class Guard:
         return problem_response(request, self._page, 401, "This server needs its key.", step, **asked)
 
 
+def _is_link(request: Request) -> bool:
+    """Whether somebody opens a page: pictures, frames and scripts elsewhere may not start a search."""
+    mode, place = (request.headers.get(f"sec-fetch-{name}") for name in ("mode", "dest"))
+    return request.method == "GET" and mode == "navigate" and place in ("document", None)
+
+
 def _is_file(request: Request) -> bool:
     return request.headers.get("content-type", "").lower().startswith("multipart/form-data")
 
@@ -112,13 +119,15 @@ def _most_bytes(is_file: bool) -> int:
 def _bounded(receive: Receive, *, is_file: bool) -> Receive:
     """A body may neither grow for ever nor come too slowly, whatever its header says."""
     n_bytes, n_commas, is_whole, most = 0, 0, False, _most_bytes(is_file)
+    end = time.monotonic() + _MOST_SECONDS
 
     async def bounded() -> Message:
         nonlocal n_bytes, n_commas, is_whole
         if is_whole:
             return await receive()  # waits for the client to hang up, as long as it takes
         try:
-            message = await asyncio.wait_for(receive(), _MOST_SECONDS_PER_CHUNK)
+            patience_s = min(_MOST_SECONDS_PER_CHUNK, end - time.monotonic())
+            message = await asyncio.wait_for(receive(), patience_s)
         except TimeoutError:
             raise HTTPException(408, "The request did not come to its end.") from None
         body = message.get("body", b"")

@@ -15,7 +15,7 @@ from specsearch.search.shortlists import Shortlist
 from specsearch.search.similar import Answer, SearchSettings
 from specsearch.spectra.spectrum import Spectrum
 from specsearch.store.bank import Bank
-from specsearch.web.desk import Batches, Lane, Overloaded
+from specsearch.web.desk import Batches, Lane, Overloaded, Shared
 from specsearch.web.served import Served, in_slices
 
 Result = TypeVar("Result")
@@ -24,7 +24,7 @@ _Embedded = tuple[Spectrum, NDArray[np.float32]]
 
 _N_FILES = 8  # that may wait, each held in memory
 _FEW = 4  # spectra that a person waits for
-_PATIENCE_OF_PROBES_S = 5.0
+_PATIENCE_OF_PROBES_S, _KEPT_S = 5.0, 1.0
 _SEARCH_SLICE, _IDENTIFY_SLICE, _EMBED_SLICE = 16, 4, 32
 
 
@@ -53,6 +53,7 @@ class Work:
             self._encoder, lambda key, spectra: list(served.embeddings(spectra)), n_places
         )
         self._searches: Batches[_Search, _Embedded, Answer] = Batches(self.quick, self._answers, n_places)
+        self._state = Shared(self._probe, _KEPT_S)
 
     @property
     def waiting(self) -> dict[str, int]:
@@ -62,7 +63,10 @@ class Work:
         return {"quick": quick, **{lane.name: lane.n_waiting for lane in lanes}}
 
     async def state(self) -> str:
-        """Whether questions would be answered now: "ready", or a word for why not."""
+        """Whether questions would be answered now: "ready", or a word for why not; at most a second old."""
+        return await self._state.get()
+
+    async def _probe(self) -> str:
         try:
             async with asyncio.timeout(_PATIENCE_OF_PROBES_S):
                 is_answering = await self.quick.run(self.served.is_answering)
