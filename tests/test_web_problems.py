@@ -166,12 +166,13 @@ def test_a_store_that_is_gone_is_told_and_come_back_it_is_asked_again(served: Se
         query = {"spectra": [{"peaks": [[100.1, 1], [110.1, 2]]}]}
         for found in (
             client.post("/v1/search", json=query),
+            client.get("/v1/libraries"),
             client.get(f"/v1/spectra/{LIBRARY}:S1"),
         ):
             check_problem(found, 503)
             assert found.headers["retry-after"] == "1"
             assert "127.0.0.1" not in found.text  # where the store is, is nobody's business
-        page = client.get(f"/search?id={LIBRARY}:S1", headers=PAGE)
+        page = client.get("/", headers=PAGE)
         assert (page.status_code, "Begin again" in page.text) == (503, True)
         ready = client.get("/ready")
         while ready.status_code == 200 and time.monotonic() < end:  # an answer is good for a second

@@ -152,7 +152,7 @@ class AskedFamily(FamilyIn):
 @router.get("/")
 async def start(request: Request, work: At) -> Response:
     """Where to begin."""
-    examples, sizes = await work.soon(lambda: (_examples(work), work.served.sizes()))
+    sizes, examples = await work.soon(lambda: (work.served.sizes(), _examples(work)))
     return _page(request, "start.html", examples=examples, sizes=sizes)
 
 

@@ -220,7 +220,7 @@ class LibraryOut(BaseModel):
     """A library that is served."""
 
     library: str
-    spectra: int | None = Field(description="Null while its store cannot be asked.")
+    spectra: int | None = Field(description="Null while it cannot be asked.")
     has_graph: bool
     encoder: str
 

@@ -84,8 +84,24 @@ class Served:
         return not self.collections or any(map(_can_be_asked, self.collections.values()))
 
     def sizes(self) -> dict[str, int | None]:
-        """How many spectra each library holds; None for one that cannot be asked."""
-        return {name: _size(collection) for name, collection in self.collections.items()}
+        """How many spectra each library holds; None for one that cannot be asked.
+
+        Raises
+        ------
+        StoreError
+            If none of them can.
+        """
+        sizes: dict[str, int | None] = {}
+        fault: StoreError | None = None
+        for name, collection in self.collections.items():
+            try:
+                sizes[name] = collection.count()
+            except StoreError as error:
+                _LOG.error("%s", error)  # it names folders of this machine
+                sizes[name], fault = None, error
+        if fault is not None and set(sizes.values()) == {None}:
+            raise fault
+        return sizes
 
     def require_libraries(self, names: Sequence[str]) -> tuple[str, ...]:
         """The libraries meant; all of them where none is named.
@@ -238,14 +254,6 @@ def require(name: str, known: Mapping[str, object], what: str) -> str:
         there = ", ".join(known) or "none"
         raise LibraryNotFound(f"There is no {what} {name!r}.", f"Served: {there}.")
     return name
-
-
-def _size(collection: Collection) -> int | None:
-    try:
-        return collection.count()
-    except StoreError as error:
-        _LOG.error("%s", error)  # it names folders of this machine
-        return None
 
 
 def _can_be_asked(collection: Collection) -> bool:
