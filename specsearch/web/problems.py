@@ -30,6 +30,7 @@ _LOG = logging.getLogger(__name__)
 Page = Callable[[Request, "Problem"], Response]
 _WHAT_TO_SEND = "See /openapi.json for what is understood."
 _STATUS = {LibraryNotFound: 404, InvalidSpectrum: 422, ParseError: 422, InputFileError: 422, ReadOnly: 403}
+_NEXT_STEPS = {413: "Send it in several parts."}
 _RETRY_S = 1
 
 
@@ -74,6 +75,9 @@ def problem_of(error: Exception) -> Problem:
         _LOG.error("%s", error)  # it names folders of this machine
         status, detail = 503, "The engine cannot answer this."
         step = "Try again; if it stays so, whoever runs the server finds more in its log."
+    elif isinstance(error, TimeoutError):
+        status, detail = 503, "The answer took longer than this server waits."
+        step = "Try again in a moment; if it stays so, ask for fewer spectra or a narrower window."
     elif not isinstance(error, SpecsearchError):
         status, detail, step = 503, "Too many requests wait.", "Try again in a moment."
     else:
@@ -105,7 +109,8 @@ def add_problems(app: FastAPI, page: Page) -> None:
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> Response:
-        step = "The pages begin at /, the API is described at /openapi.json."
+        otherwise = "The pages begin at /, the API is described at /openapi.json."
+        step = _NEXT_STEPS.get(error.status_code, otherwise)
         return answer(request, error.status_code, str(error.detail), step, **dict(error.headers or {}))
 
     @app.exception_handler(Exception)
