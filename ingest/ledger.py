@@ -101,6 +101,10 @@ class Ledger:
         """How many spectra the library should hold."""
         return int(self._db.execute("SELECT COUNT(*) FROM spectra").fetchone()[0])
 
+    def accessions(self) -> Iterator[str]:
+        """Names of all spectra that the library should hold, read as they are asked for."""
+        return (accession for (accession,) in self._db.execute("SELECT accession FROM spectra"))
+
     def rebuild(self, claims: Iterable[Claim]) -> None:
         """Start over from what the library really holds; every source will be read again."""
         with self._transaction() as db:
