@@ -158,8 +158,9 @@ def _engine(name: str, ray_address: str | None) -> MakeEngine | None:
     if name != "ray":
         return None
     from ingest.ray_engine import on_ray
+    from specsearch.cli.screen import say
 
-    return on_ray(ray_address)
+    return on_ray(ray_address, say)
 
 
 def show_summary(summary: Summary) -> None:
