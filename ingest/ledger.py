@@ -124,6 +124,10 @@ class Ledger:
         with self._transaction() as db:
             db.execute("DELETE FROM turns WHERE turn != ?", (turn,))
 
+    def accessions(self) -> Iterator[str]:
+        """Names of all spectra that the library should hold, read as they are asked for."""
+        return (accession for (accession,) in self._db.execute("SELECT accession FROM spectra"))
+
     def rebuild(self, claims: Iterable[Claim]) -> None:
         """Start over from what the library really holds; every source will be read again."""
         with self._transaction() as db:

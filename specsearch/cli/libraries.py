@@ -80,7 +80,8 @@ def _state(store: Store, name: str, digest: str) -> tuple[str, str, str]:
         return "?", "?", f"damaged: {error}"
     except StoreError as error:
         return "?", "?", f"cannot be opened: {error}"
-    health = "good" if info.is_healthy else info.detail
+    is_good = info.is_healthy and not info.next_step
+    health = "good" if is_good else f"{info.detail}. {info.next_step}".rstrip(". ")
     return f"{info.n_points:,}", _encoder(contract.encoder_digest, digest), health
 
 

@@ -183,7 +183,13 @@ class EdgeCollection:
         with self._shard("describe") as shard:
             info = shard.info()
         return CollectionInfo(
-            self.name, info.points_count, info.segments_count, info.indexed_vectors_count, True, "embedded"
+            self.name,
+            info.points_count,
+            info.segments_count,
+            info.indexed_vectors_count,
+            True,
+            "embedded",
+            were_files_compared=self._session.was_sealed,
         )
 
     def turn(self) -> str | None:

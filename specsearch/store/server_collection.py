@@ -27,6 +27,7 @@ from specsearch.store.validation import require_query, require_valid
 
 _UPSERT_BATCH: Final = 256  # about 3 MB of JSON, far below the server's limit of 32 MB
 _TURN_KEY: Final = "specsearch_turn"  # merged into the collection's metadata: other keys stay
+_WORKING: Final = (models.CollectionStatus.YELLOW, models.CollectionStatus.GREY)
 
 Answer = TypeVar("Answer")
 FindPlace = Callable[[str], str | None]
@@ -208,7 +209,7 @@ class ServerCollection:
 
     def info(self) -> CollectionInfo:
         info = self._ask("describe", lambda client: client.get_collection(self._place))
-        unbuilt = ", search index not built yet: index again" if is_left_off(info) else ""
+        unbuilt = ", search index not built yet" if is_left_off(info) else ""
         return CollectionInfo(
             self.name,
             info.points_count or 0,
@@ -216,6 +217,8 @@ class ServerCollection:
             info.indexed_vectors_count or 0,
             info.status != models.CollectionStatus.RED,
             f"server, status {info.status.value}{unbuilt}",
+            _next_step(self.name, info),
+            is_settled=info.status not in _WORKING,
         )
 
     def turn(self) -> str | None:
@@ -246,3 +249,14 @@ class ServerCollection:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _next_step(name: str, info: models.CollectionInfo) -> str:
+    """What to do about a collection's state; empty where nothing is to be done."""
+    if info.status == models.CollectionStatus.RED:
+        return "Look into the server's log (often a full disk, or too little memory), and start it again"
+    if info.status == models.CollectionStatus.YELLOW:
+        return "It works on its search index: wait until that is done"
+    if info.status == models.CollectionStatus.GREY or is_left_off(info):
+        return f'"specsearch verify {name} --repair" builds it'
+    return ""

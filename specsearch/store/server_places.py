@@ -162,7 +162,8 @@ class Places:
 
     def _index_fields(self, place: str, made: Contract, info: models.CollectionInfo) -> None:
         """Index the keys that are filtered by, as far as whoever created the collection did not get to it."""
-        for key, schema in terms.payload_indexes(made.layout).items():
+        is_on_disk = terms.settings_of(info).on_disk
+        for key, schema in terms.payload_indexes(made.layout, on_disk=is_on_disk).items():
             if key not in info.payload_schema:
                 self._index_field(place, key, schema)
 
