@@ -6,6 +6,7 @@ import gzip
 import io
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,11 @@ from fastapi.testclient import TestClient
 from samples import mgf
 from web_material import HOSTILE, records, small_app, small_server
 
+from specsearch.errors import InvalidSpectrum
 from specsearch.web import uploads
+from specsearch.web.links import link_text, parse_link
 from specsearch.web.records import MOST_PEAKS
+from specsearch.web.uploads import parse_pasted
 
 LAUGHS = '<!DOCTYPE mzML [<!ENTITY a "ha">' + "".join(
     f'<!ENTITY {new} "{"&" + old + ";" * 1}{("&" + old + ";") * 9}">'
@@ -152,6 +156,87 @@ def test_pasted_peaks_say_which_line_is_wrong(client: TestClient) -> None:
     assert client.post("/read", data={"peaks": "100 5", "precursor_mz": "x"}).status_code == 422
     assert client.post("/read").status_code == 422
     assert client.post("/read", data={"peaks": "100.1\t5\n110,2;7"}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "69.0447 8.2",
+        "69,0447 8,2",
+        "69,0447\t8,2",
+        "69,0447;8,2",
+        "69,0447 ; 8,2;",
+        "69.0447,8.2",
+        "69.0447, 8.2",
+        "69.0447 , 8.2,",
+        "69.0447:8.2",
+        "69,0447\u00a08,2",
+        "69.0447 8.2 C4H5N2+",
+        "69,0447 8,2 C4H5N2+, a fragment",
+        "69.0447,8.2,C4H5N2+",
+        "+6.90447e1 8.2E+0",
+    ],
+)
+def test_a_pasted_line_is_read_with_points_and_with_commas(line: str) -> None:
+    found = parse_pasted(f"\n{line}\n \n;\n138,0662 100\n", None)
+    assert found.mz.tolist() == [69.0447, 138.0662]
+    assert found.intensity.tolist() == [8.2, 100.0]
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("69,0447,8,2", "line 2 has more than two numbers"),
+        ("69.0447 8.2 82", "line 2 has more than two numbers"),
+        ("69.0447 8.2 138.0662 100", "line 2 has more than two numbers"),
+        ("69.0447:8.2 138.0662:100", "line 2 has more than two numbers"),
+        ("1,169.0447 8.2", "line 2 is not an m/z and an intensity"),
+        ("169.0447 8,200", "line 2 is not an m/z and an intensity"),
+        ("69.0447", "line 2 is not an m/z and an intensity"),
+        ("m/z intensity", "line 2 is not an m/z and an intensity"),
+    ],
+)
+def test_a_pasted_line_that_could_mean_several_things_is_refused(line: str, why: str) -> None:
+    with pytest.raises(InvalidSpectrum) as refused:
+        parse_pasted(f"138.0662 100\n{line}\n", None)
+    assert refused.value.reason == why
+    assert line in refused.value.detail
+
+
+@pytest.mark.parametrize(
+    ("adduct", "ion_mode", "charge", "shown", "notes"),
+    [
+        ("[M-H]-", "", -1, "[M-H]-", ()),
+        (" [M-H]- ", "positive", -1, "[M-H]-", ("adduct contradicts ion mode",)),
+        ("[M+2H]2+", "positive", 2, "[M+2H]2+", ()),
+        ("M+H", "negative", 1, "[M+H]+", ("adduct contradicts ion mode",)),
+        ("a proton", "negative", -1, "a proton", ("adduct not understood: a proton",)),
+        ("", "positive", 1, None, ()),
+        ("", "", None, None, ()),
+    ],
+)
+def test_the_adduct_of_pasted_peaks_says_the_charge(
+    adduct: str, ion_mode: str, charge: int | None, shown: str | None, notes: tuple[str, ...]
+) -> None:
+    found = parse_pasted("69.0447 8.2\n", 195.0877, adduct, ion_mode)
+    assert (found.charge, found.adduct, found.notes) == (charge, shown, notes)
+    again = parse_link(link_text(found))
+    assert (again.charge, again.adduct, again.notes) == (charge, shown, notes)
+
+
+def test_what_was_noticed_of_pasted_peaks_is_shown(client: TestClient) -> None:
+    sent = {"peaks": "138.0662 100\n69.0447 8.2", "adduct": "[M-H]-", "ion_mode": "positive"}
+    page = client.post("/read", data=sent, headers={"accept": "text/html"}).text
+    assert "adduct contradicts ion mode" in page
+    assert "peaks were not sorted" in page
+    assert "<span>negative</span>" in page
+    unsaid = client.post("/read", data={"peaks": "138.0662 100"}, headers={"accept": "text/html"}).text
+    assert "<span>unknown ion mode</span>" in unsaid
+
+
+def test_notes_of_a_link_are_bounded() -> None:
+    noted = replace(records()[0], notes=tuple(f"{i}" * 5000 for i in range(50)))
+    assert [len(note) for note in parse_link(link_text(noted)).notes] == [200] * 10
 
 
 @pytest.mark.parametrize("link", ["", "x", "e30", "AAAA" * 3000, "eNqrVspVslKINjSIBQAP7QLq", "ü"])

@@ -159,8 +159,8 @@ async def read(
     if spectrum_id.strip():
         return RedirectResponse(_address(request, "hits", id=spectrum_id.strip()), 303)
     if peaks.strip():
-        charge = {"positive": 1, "negative": -1}.get(ion_mode)
-        spectra = [parse_pasted(peaks, _number(precursor_mz), adduct, charge)]
+        mode = "" if ion_mode == "unknown" else ion_mode
+        spectra = [parse_pasted(peaks, _number(precursor_mz), adduct, mode)]
         shown, skipped, is_complete = "", list[Skipped](), True
     elif file is not None and file.filename:
         content, name = await file.read(), file.filename
