@@ -110,6 +110,12 @@ def test_a_family_has_its_edges_among_its_members(client: TestClient) -> None:
     names = {member["spectrum_id"] for member in found["members"]}
     assert f"{LIBRARY}:S1" in names
     assert all({edge["source"], edge["target"]} <= names for edge in found["edges"])
+    precursor = {member["spectrum_id"]: member["precursor_mz"] for member in found["members"]}
+    differences = [edge["precursor_difference"] for edge in found["edges"]]
+    assert differences == pytest.approx(
+        [precursor[edge["target"]] - precursor[edge["source"]] for edge in found["edges"]], abs=1e-5
+    )
+    assert min(differences) < 0 < max(differences)
 
 
 def test_a_spectrum_of_its_own_has_a_family_through_its_hits(client: TestClient) -> None:

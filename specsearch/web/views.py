@@ -102,7 +102,7 @@ def _hit(query: Spectrum, hit: SimilarHit) -> View:
         "instrument": plain(payload.get(Key.INSTRUMENT_TYPE) or ""),
         "energy": plain(payload.get(Key.COLLISION_ENERGY) or ""),
         "score": hit.score,
-        "error": precursor_error(query, hit),
+        "precursor": _precursor(query, hit),
         "evidence": {
             "learned embedding": hit.embedding,
             "shared peaks": hit.peaks,
@@ -112,6 +112,17 @@ def _hit(query: Spectrum, hit: SimilarHit) -> View:
         },
         "matched_peaks": hit.matched_peaks,
     }
+
+
+def _precursor(query: Spectrum, hit: SimilarHit) -> str:
+    """Where a hit's precursor lies, in words: a sign could be the query's or the hit's."""
+    shown = precursor_error(query, hit)  # signed as the query's
+    sign, size = shown[0], shown[1:]
+    if sign not in "+-":
+        return "precursor unknown"
+    if not float(size.split()[0]):
+        return "at the query's m/z"
+    return f"{size} {'below' if sign == '+' else 'above'} the query"
 
 
 def _mirrored(query: Peaks, hit: SimilarHit) -> View:
