@@ -137,6 +137,41 @@ def test_a_file_without_end_is_read_so_far(
     assert (len(found["spectra"]), found["is_complete"]) == (1, False)
 
 
+BAD = one_record("")
+N_PEAKS = [len(one) for one in records()[:3]]
+
+
+@pytest.mark.parametrize(
+    ("limit", "most", "content", "ended_by"),
+    [
+        ("MOST_SPECTRA", 3, GOOD, ""),
+        ("MOST_SPECTRA", 3, GOOD + GOOD, "3 spectra"),
+        ("MOST_SPECTRA", 3, GOOD + BAD, "3 spectra"),
+        ("_MOST_SKIPPED", 2, BAD + GOOD + BAD, ""),
+        ("_MOST_SKIPPED", 2, BAD + BAD + GOOD, "2 records that cannot be used"),
+        ("_MOST_PEAKS", sum(N_PEAKS), GOOD, ""),
+        ("_MOST_PEAKS", sum(N_PEAKS[:2]), GOOD, f"{sum(N_PEAKS[:2])} peaks"),
+        ("_MOST_SECONDS", 0.0, one_record("100 1\n"), ""),
+        ("_MOST_SECONDS", 0.0, GOOD, "0 seconds"),
+    ],
+)
+def test_only_a_file_with_more_in_it_is_not_read_whole(
+    monkeypatch: pytest.MonkeyPatch, limit: str, most: float, content: bytes, ended_by: str
+) -> None:
+    monkeypatch.setattr(uploads, limit, most)
+    found = uploads.read_sent(content, "some.mgf", MOST_PEAKS)
+    assert (found.ended_by, found.is_complete) == (ended_by, not ended_by)
+
+
+def test_the_limit_itself_is_allowed(client: TestClient) -> None:
+    just = one_record("100 1\n") * uploads.MOST_SPECTRA
+    for content, is_complete in ((just, True), (just + one_record("100 1\n"), False)):
+        found = client.post("/v1/read", files={"file": ("some.mgf", content)}).json()
+        assert (len(found["spectra"]), found["is_complete"]) == (1000, is_complete)
+        page = client.post("/read", files={"file": ("some.mgf", content)}, headers={"accept": "text/html"})
+        assert ("Reading ended after 1,000 spectra" in page.text) == (not is_complete)
+
+
 @pytest.mark.parametrize("name", ["../../etc/passwd", "a\x00b.mgf", "\u202egfm.exe", "x" * 5000, HOSTILE, ""])
 def test_a_name_is_only_shown(client: TestClient, temporary: Path, name: str) -> None:
     before = sorted(Path(__file__).parents[1].rglob("passwd*"))

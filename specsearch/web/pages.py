@@ -15,7 +15,7 @@ from fastapi.templating import Jinja2Templates
 from pydantic import Field
 from starlette.exceptions import HTTPException
 
-from specsearch.errors import InputFileError, ParseError, Skipped
+from specsearch.errors import InputFileError, ParseError
 from specsearch.report.family_page import family_content
 from specsearch.report.receipt import RECEIPT, STYLE
 from specsearch.report.rows import Row
@@ -32,6 +32,7 @@ from specsearch.web.guard import MOST_BYTES
 from specsearch.web.links import parse_link
 from specsearch.web.map_view import MAP_COLUMNS, map_view
 from specsearch.web.problems import Problem
+from specsearch.web.reading import SentFile
 from specsearch.web.records import MOST_PEAKS, FamilyIn, Given, IdentifyIn, SearchIn, Text, Texts, Window
 from specsearch.web.served import Served, require
 from specsearch.web.uploads import parse_pasted, read_sent
@@ -160,19 +161,16 @@ async def read(
         return RedirectResponse(_address(request, "hits", id=spectrum_id.strip()), 303)
     if peaks.strip():
         mode = "" if ion_mode == "unknown" else ion_mode
-        spectra = [parse_pasted(peaks, _number(precursor_mz), adduct, mode)]
-        shown, skipped, is_complete = "", list[Skipped](), True
+        found = SentFile(spectra=[parse_pasted(peaks, _number(precursor_mz), adduct, mode)])
     elif file is not None and file.filename:
         content, name = await file.read(), file.filename
         found = await work.apart(lambda: read_sent(content, name, MOST_PEAKS))
-        shown, spectra = found.name, found.spectra
-        skipped, is_complete = found.skipped, found.is_complete
     else:
         raise InputFileError("Nothing was sent.", "Choose a file, paste peaks, or name a spectrum.")
-    views = await work.later(lambda: [listed_view(spectrum) for spectrum in spectra])
-    if len(views) == 1 and not skipped:
+    views = await work.later(lambda: [listed_view(spectrum) for spectrum in found.spectra])
+    if len(views) == 1 and not found.skipped:
         return RedirectResponse(_address(request, "hits", s=views[0]["link"]), 303)
-    return _page(request, "spectra.html", file=shown, spectra=views, skipped=skipped, is_complete=is_complete)
+    return _page(request, "spectra.html", file=found, spectra=views)
 
 
 @router.get("/search", name="hits")
