@@ -27,10 +27,10 @@ from specsearch.spectra.spectrum import Spectrum
 from specsearch.store.schema import Key
 from specsearch.web.access import COOKIE, Access
 from specsearch.web.api import At
-from specsearch.web.downloads import download_hits, download_network, download_shortlist
+from specsearch.web.downloads import download_hits, download_network, download_places, download_shortlist
 from specsearch.web.guard import MOST_BYTES
 from specsearch.web.links import parse_link
-from specsearch.web.map_view import MAP_COLUMNS, map_view
+from specsearch.web.map_view import MAP_COLUMNS, map_places, map_view
 from specsearch.web.problems import Problem
 from specsearch.web.reading import SentFile
 from specsearch.web.records import MOST_PEAKS, FamilyIn, Given, IdentifyIn, SearchIn, Text, Texts, Window
@@ -200,7 +200,6 @@ async def candidates(request: Request, work: At, asked: Annotated[AskedIdentify,
         "candidates.html",
         asked=asked,
         query=query_view(spectrum),
-        shortlist=shortlist,
         made_with=made_with,
         warning=warning,
         **view,
@@ -222,22 +221,31 @@ async def family(request: Request, work: At, asked: Annotated[AskedFamily, Query
 
 @router.get("/map/{library}", name="map")
 async def library_map(
-    request: Request, library: str, work: At, colour: Annotated[str, Query(max_length=50)] = Key.ION_MODE
+    request: Request,
+    library: str,
+    work: At,
+    colour: Annotated[str, Query(max_length=50)] = Key.ION_MODE,
+    find: Annotated[str, Query(max_length=200)] = "",
+    format: Literal["html", "csv"] = "html",
 ) -> Response:
-    """A library as a map, coloured by a column."""
+    """A library as a map, coloured by a column, and as a list in which to find a spectrum."""
     folder = work.served.beside[require(library, work.served.beside, "library")]
-    view = await work.later(lambda: map_view(find_map(folder), colour))
     sizes = await work.soon(work.served.sizes)
-    is_older = view is not None and view["n_spectra"] != sizes[library]
-    view = None if is_older else view
+    table = await work.later(lambda: find_map(folder))
+    if table is None or table.num_rows != sizes[library]:
+        return _page(request, "map.html", library=library, is_older=table is not None)
+    places = await work.later(lambda: map_places(table))
+    if format == "csv":
+        return download_places(places)
+    view = await work.later(lambda: map_view(places, colour, find))
     return _page(
         request,
         "map.html",
         library=library,
-        colour=colour,
+        n_spectra=table.num_rows,
         columns=MAP_COLUMNS,
+        find=find,
         view=view,
-        is_older=is_older,
     )
 
 

@@ -41,6 +41,11 @@ _EVIDENCE_WORDS = {
     "formula": "how many share its formula",
     "length": "length of the list",
 }
+_ON_A_PAGE = {  # where the command line has options, a page has fields
+    "--mass ": "a mass window of ",
+    "another adduct (--adduct)": "another adduct (in the settings)",
+    "--adduct settles it": "the adduct in the settings settles it",
+}
 _N_ANNOTATED = 10
 _LONGEST_DRAWN = 400  # letters: laying out a chain of 2,000 atoms takes a minute
 
@@ -146,11 +151,20 @@ def candidates_view(shortlist: Shortlist, decision: DecisionLayer | None) -> Vie
         "n_near_ties": None if rating is None else rating.n_near_ties,
         "why": _why(shortlist, decision),
         "notes": [plain(note) for note in shortlist.notes],
+        "why_none": _why_none(shortlist),
         "data": {
             "query": _peaks(query, plain(shortlist.query.accession) or "query"),
             "others": [_explained(query, one) for one in shortlist.candidates],
         },
     }
+
+
+def _why_none(shortlist: Shortlist) -> str:
+    """Why there is no candidate, and what would find one."""
+    text = ": ".join(part for part in (shortlist.reason, shortlist.detail) if part) or shortlist.advice
+    for option, words in _ON_A_PAGE.items():
+        text = text.replace(option, words)
+    return text
 
 
 def _candidate(shortlist: Shortlist, candidate: Candidate) -> View:
