@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,13 @@ from specsearch.chemistry.structures import parse_structure
 from specsearch.chemistry.tolerance import Tolerance
 from specsearch.encoder.embedder import Embedder
 from specsearch.errors import StoreError
-from specsearch.search.candidate_scores import CandidateScores, default_score, standardised
+from specsearch.search.candidate_scores import (
+    CandidateScores,
+    Matches,
+    default_score,
+    score_candidates,
+    standardised,
+)
 from specsearch.search.candidates import CandidateSearch, CandidateSettings, best_first
 from specsearch.search.confidence import CANNOT_SAY, Rating
 from specsearch.search.constraints import Constraints, parse_formulas
@@ -95,6 +102,36 @@ def test_every_score_is_what_dense_arithmetic_gives(bank: Bank) -> None:
             pairs = torch.from_numpy(outputs.projection[i : i + 1]), torch.from_numpy(target).float()
             judged = [float(network.rerank(pairs[0], pairs[1][row : row + 1])) for row in scores.row]
         assert scores.reranker == pytest.approx(judged, abs=1e-5)
+
+
+def _scored(packed: NDArray[np.uint8]) -> CandidateScores:
+    """Any molecules, judged for a query of random outputs."""
+    rng, n = np.random.default_rng(0), len(packed)
+    logits, projection = rng.normal(size=2048).astype(np.float32), rng.normal(size=16).astype(np.float32)
+    matches = Matches(np.arange(n), np.zeros(n, np.int64), np.ones(n, bool), np.zeros(n))
+    return score_candidates(matches, packed, small_encoder()[0], logits, projection)
+
+
+@pytest.mark.parametrize("block", [1, 5])
+def test_scores_do_not_depend_on_how_many_are_unpacked_at_once(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch, block: int
+) -> None:
+    whole = _scored(bank.packed[:])
+    monkeypatch.setattr("specsearch.search.candidate_scores._BLOCK", block)
+    parts = _scored(bank.packed[:])
+    for name in ("projection", "logit", "cosine", "reranker"):
+        assert getattr(parts, name) == pytest.approx(getattr(whole, name), rel=1e-5, abs=1e-5)
+    assert len(_scored(bank.packed[:0])) == 0
+
+
+def test_a_long_list_is_not_unpacked_whole() -> None:
+    packed = np.random.default_rng(1).integers(0, 256, (40_000, 256), dtype=np.uint8)
+    tracemalloc.start()
+    scores = _scored(packed)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert np.isfinite(scores.cosine).all()
+    assert peak < packed.nbytes * 8 * 5 / 2  # as bytes and as float32 it would be 410 MB
 
 
 def test_outputs_do_not_depend_on_who_else_asks(bank: Bank) -> None:

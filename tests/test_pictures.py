@@ -16,6 +16,7 @@ from graph_material import fill, spectra
 from scipy.optimize import linear_sum_assignment
 
 from specsearch.errors import InputFileError
+from specsearch.report.family_page import family_content
 from specsearch.report.mirror import DIRECT, SHIFTED, side_of, write_mirror
 from specsearch.search.library_map import find_map, keep_map, lay_out, one_each
 from specsearch.search.snapshot import read_snapshot
@@ -178,6 +179,18 @@ def test_the_page_of_a_family(commands: Commands, tmp_path: Path) -> None:
     assert len(edge["pairs"]) == len(match_peaks(one, other)) > 0
     assert found.addresses == []
     assert not re.search("innerHTML|document.write|eval", script)
+
+
+def test_a_molecule_too_large_to_lay_out_is_not_drawn() -> None:
+    """Its layout grows with the square of its atoms: others would wait for it."""
+    network = nx.Graph()
+    network.add_nodes_from("ab")
+    smiles = {"a": "C" * 400, "b": "C" * 401}
+    rows = [{"spectrum_id": name, "smiles": smiles[name], "suggested_smiles": ""} for name in "ab"]
+    content = family_content(network, rows, {})
+    first, second = (node["drawing"] for node in content["nodes"])
+    assert content["drawings"][first].startswith("<svg")
+    assert second == -1
 
 
 def test_queries_stand_in_their_family(commands: Commands, tmp_path: Path) -> None:

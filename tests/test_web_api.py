@@ -207,6 +207,21 @@ def test_a_wrong_request_is_told_what_is_wrong(client: TestClient, body: object,
     assert set(told) == {"type", "status", "title", "detail", "next_step"}
 
 
+@pytest.mark.parametrize("mass", ["1.1Da", "9999Da", "3001ppm", "1e9ppm", "1001mDa"])
+def test_a_mass_window_that_takes_the_whole_bank_is_refused(client: TestClient, mass: str) -> None:
+    found = client.post("/v1/identify", json={"spectra": [sent(CAFFEINE)], "mass": mass})
+    assert found.status_code == 422
+    assert "too wide" in found.json()["detail"]
+    page = client.get("/identify", params={"id": f"{LIBRARY}:caffeine", "mass": mass})
+    assert (page.status_code, "too wide" in page.text) == (422, True)
+
+
+@pytest.mark.parametrize("mass", ["1Da", "3000ppm", "1000mDa"])
+def test_the_widest_mass_window_is_searched(client: TestClient, mass: str) -> None:
+    found = client.post("/v1/identify", json={"spectra": [sent(CAFFEINE)], "mass": mass})
+    assert found.json()[0]["candidates"][0]["name"] == "caffeine"
+
+
 @pytest.mark.parametrize("path", ["/v1/search", "/v1/identify"])
 def test_names_that_are_not_served_are_told_what_is(client: TestClient, path: str) -> None:
     found = client.post(path, json={"spectra": [sent(CAFFEINE)], "libraries": ["nope"]})

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 import time
+import weakref
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
-from specsearch.web.desk import Batches, Lane, Overloaded
+from specsearch.web.desk import Batches, Lane, Overloaded, Shared
 
 
 @contextmanager
@@ -81,6 +83,62 @@ def test_a_client_that_hangs_up_keeps_its_place_until_the_work_ends() -> None:
             return await made.run(lambda: 2)
 
         assert run(work) == 2
+
+
+def test_who_hangs_up_before_the_turn_frees_the_place_and_nothing_runs() -> None:
+    gate, begun = threading.Event(), []
+
+    with lane(2) as made:
+
+        async def work() -> int:
+            first = asyncio.create_task(made.run(gate.wait))
+            await asyncio.sleep(0.02)
+            for _ in range(5):
+                gone = asyncio.create_task(made.run(lambda: begun.append(1)))
+                await asyncio.sleep(0)
+                gone.cancel()
+                await asyncio.sleep(0.01)
+                assert made.n_waiting == 1
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.01):
+                    await made.run(lambda: begun.append(1))
+            await asyncio.sleep(0.01)
+            last = asyncio.create_task(made.run(lambda: 2))
+            gate.set()
+            await first
+            return await last
+
+        assert run(work) == 2
+    assert not begun
+    assert made.n_waiting == 0
+
+
+def test_what_nobody_waits_for_is_let_go_of() -> None:
+    class Held:
+        def __call__(self) -> None: ...
+
+    gate, call = threading.Event(), Held()
+    is_held = weakref.ref(call)
+
+    with lane() as made:
+
+        async def work(given: list[Held]) -> None:
+            first = asyncio.create_task(made.run(gate.wait))
+            await asyncio.sleep(0.02)
+            gone = asyncio.create_task(made.run(given.pop()))
+            await asyncio.sleep(0)
+            gone.cancel()
+            await asyncio.wait([gone])
+            del gone
+            await asyncio.sleep(0)
+            gc.collect()
+            assert is_held() is None
+            gate.set()
+            await first
+
+        given = [call]
+        del call
+        run(lambda: work(given))
 
 
 def test_questions_that_wait_are_answered_together_and_by_their_key() -> None:
@@ -169,3 +227,43 @@ def test_too_many_questions_are_refused() -> None:
             return [await one for one in (first, *waiting)]
 
         assert run(work) == [0, 1, 2]
+
+
+def test_who_asks_at_once_or_soon_after_shares_an_answer() -> None:
+    asked: list[int] = []
+
+    async def ask() -> int:
+        asked.append(len(asked))
+        await asyncio.sleep(0.05)
+        return asked[-1]
+
+    async def work() -> None:
+        shared = Shared(ask, kept_s=0.2)
+        gone = asyncio.create_task(shared.get())
+        others = [asyncio.create_task(shared.get()) for _ in range(50)]
+        await asyncio.sleep(0)
+        gone.cancel()  # the others are answered all the same
+        assert {await one for one in others} == {await shared.get()} == {0}
+        await asyncio.sleep(0.3)
+        assert {await shared.get(), await shared.get()} == {1}
+
+    run(work)
+    assert asked == [0, 1]
+
+
+def test_an_error_is_shared_but_not_kept() -> None:
+    answers = iter([ValueError("broken"), 7])
+
+    async def ask() -> int:
+        answer = next(answers)
+        await asyncio.sleep(0)
+        if isinstance(answer, ValueError):
+            raise answer
+        return answer
+
+    async def work() -> list[object]:
+        shared = Shared(ask, kept_s=60)
+        first = await asyncio.gather(shared.get(), shared.get(), return_exceptions=True)
+        return [*map(str, first), await shared.get(), await shared.get()]
+
+    assert run(work) == ["broken", "broken", 7, 7]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import http.client
+import json
 import socket
 from collections.abc import Iterator
 from typing import Any
@@ -12,7 +13,8 @@ from urllib.parse import urlsplit
 
 import pytest
 from fastapi.testclient import TestClient
-from web_material import HOSTILE, KEY, LIBRARY, listening, small_app, small_server
+from samples import mgf
+from web_material import HOSTILE, KEY, LIBRARY, listening, records, small_app, small_server
 
 from specsearch.web import guard
 from specsearch.web.access import Access
@@ -74,6 +76,11 @@ def test_keys_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> 
     access, given = Access((KEY, OTHER_KEY), "1/second"), ("", KEY[:-1], KEY)
     assert [access.is_key(one) for one in given] == [False, False, True]
     assert compared == [(one.encode(), key.encode()) for one in given for key in (KEY, OTHER_KEY)]
+
+
+def test_a_single_key_is_not_taken_for_many_of_a_letter() -> None:
+    with pytest.raises(TypeError, match="each letter would be a key"):
+        Access(KEY, "1/second")  # type: ignore[arg-type]
 
 
 def test_a_browser_is_asked_and_remembered_without_the_key_itself(locked: TestClient) -> None:
@@ -138,6 +145,27 @@ def test_another_site_cannot_send_forms(open_door: TestClient) -> None:
     assert open_door.post("/read", data=sent, headers={"sec-fetch-site": "same-origin"}).status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("site", "mode", "place", "status"),
+    [
+        ("cross-site", "navigate", "document", 200),  # a link
+        ("cross-site", "no-cors", "image", 403),
+        ("cross-site", "no-cors", "script", 403),
+        ("cross-site", "cors", "empty", 403),
+        ("cross-site", "navigate", "iframe", 403),
+        ("same-site", "no-cors", "image", 403),  # another port of this machine
+        ("same-origin", "cors", "empty", 200),
+        ("none", "navigate", "document", 200),  # an address that was typed
+    ],
+)
+def test_another_site_may_link_here_but_starts_no_search(
+    open_door: TestClient, site: str, mode: str, place: str, status: int
+) -> None:
+    sent = {"sec-fetch-site": site, "sec-fetch-mode": mode, "sec-fetch-dest": place}
+    for address in (f"/search?id={LIBRARY}:S1", "/v1/libraries", "/ready"):
+        assert open_door.get(address, headers=PAGE | sent).status_code == status
+
+
 @pytest.mark.parametrize("name", ["../app.py", "..%2f..%2fapp.py", "page.css/../../app.py", "%2e%2e/app.py"])
 def test_no_other_file_is_given(open_door: TestClient, name: str) -> None:
     found = open_door.get(f"/static/{name}")
@@ -157,20 +185,44 @@ def test_a_hostile_name_stays_a_name(open_door: TestClient) -> None:
         assert HOSTILE not in found.text
 
 
-def test_a_body_has_an_end(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guard, "MOST_BYTES", 10_000)
+@pytest.mark.parametrize(
+    ("kind", "limit"), [("application/json", "_MOST_OTHER_BYTES"), ("multipart/form-data", "MOST_BYTES")]
+)
+def test_a_body_has_an_end(served: Served, monkeypatch: pytest.MonkeyPatch, kind: str, limit: str) -> None:
+    monkeypatch.setattr(guard, limit, 10_000)
+    sent: dict[str, Any] = {"headers": {"content-type": kind}}
     with listening(small_app(served)) as address:
         connection = http.client.HTTPConnection(urlsplit(address).netloc)
-        connection.request("POST", "/v1/search", body=b"x" * 10_001)
+        connection.request("POST", "/v1/search", body=b"x" * 10_001, **sent)
         told = connection.getresponse()
         assert (told.status, told.getheader("content-type")) == (413, "application/problem+json")
         told.read()
         connection.close()
-        connection.request("POST", "/v1/search", body=iter([b"x" * 4000] * 4), encode_chunked=True)
-        assert connection.getresponse().status == 413
+        connection.request("POST", "/v1/search", body=iter([b"x" * 4000] * 4), encode_chunked=True, **sent)
+        told = connection.getresponse()
+        assert told.status == 413
+        assert "in several parts" in json.loads(told.read())["next_step"]
         connection.close()
         connection.request("GET", "/health")
         assert connection.getresponse().status == 200
+
+
+def test_only_a_file_may_be_large(open_door: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "_MOST_OTHER_BYTES", 500)
+    monkeypatch.setattr(guard, "_MOST_COMMAS", 5)
+    text = mgf(records()[:4]).replace("BEGIN IONS", "# a, b, c\nBEGIN IONS")
+    found = open_door.post("/v1/read", files={"file": ("some.mgf", text)})
+    assert len(found.json()["spectra"]) == 4
+    (spectrum,) = (one for one in found.json()["spectra"][:1])
+    assert open_door.post("/v1/embed", json={"spectra": [spectrum]}).status_code == 413
+
+
+def test_a_request_has_at_most_200_000_peaks(open_door: TestClient) -> None:
+    peaks = [[100 + n / 100, 1.5] for n in range(20_000)]
+    most = open_door.post("/v1/embed", json={"spectra": [{"peaks": peaks, "precursor_mz": 350.5}] * 10})
+    assert (most.status_code, len(most.json())) == (200, 10)
+    found = open_door.post("/v1/embed", json={"spectra": [{"peaks": peaks}] * 11})
+    assert (found.status_code, found.json()["detail"]) == (413, "This has more than 200,000 peaks.")
 
 
 def test_a_body_may_not_take_for_ever(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,6 +232,21 @@ def test_a_body_may_not_take_for_ever(served: Served, monkeypatch: pytest.Monkey
         with socket.create_connection((host, int(port)), 10) as slow:
             slow.sendall(b"POST /v1/search HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\n{")
             assert slow.recv(100).startswith(b"HTTP/1.1 408")
+
+
+def test_nor_may_it_come_byte_by_byte(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "_MOST_SECONDS", 0.5)
+    with listening(small_app(served)) as address:
+        host, port = urlsplit(address).netloc.split(":")
+        with socket.create_connection((host, int(port)), 0.1) as slow:
+            slow.sendall(b"POST /v1/search HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000\r\n\r\n{")
+            for _ in range(100):
+                try:
+                    told = slow.recv(100)
+                    break
+                except TimeoutError:
+                    slow.sendall(b" ")
+            assert told.startswith(b"HTTP/1.1 408")
 
 
 def test_waiting_for_a_client_to_hang_up_is_no_slow_body() -> None:
@@ -192,7 +259,7 @@ def test_waiting_for_a_client_to_hang_up_is_no_slow_body() -> None:
 
     async def asked() -> dict[str, object]:
         messages = iter([whole, late])
-        receive = guard._bounded(lambda: next(messages)())
+        receive = guard._bounded(lambda: next(messages)(), is_file=False)
         await receive()
         return await receive()  # type: ignore[return-value]
 

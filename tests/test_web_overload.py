@@ -16,12 +16,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 from web_material import CAFFEINE, LIBRARY, listening, records, small_app, small_server
 
 from specsearch.errors import StoreDamaged, StoreError
 from specsearch.spectra.spectrum import Spectrum
+from specsearch.web import bounds
 from specsearch.web.app import Limits
 from specsearch.web.desk import Batches, Lane
 from specsearch.web.records import SpectrumOut
@@ -103,6 +105,62 @@ def test_short_questions_wait_in_a_queue_with_an_end(served: Served, monkeypatch
     assert sizes == [1, 4]  # who waited was answered together
 
 
+def test_a_page_does_not_wait_for_long_jobs(served: Served) -> None:
+    gate = threading.Event()
+    with TestClient(small_app(served)) as client:
+        work = client.app.state.work  # type: ignore[attr-defined]
+        assert client.portal is not None
+        held = client.portal.start_task_soon(work.slow.run, lambda: gate.wait(60))
+        until(lambda: work.waiting["slow"] == 1)
+        work._patience_s = 15.0
+        for address in (
+            f"/search?id={LIBRARY}:S1",
+            f"/search?id={LIBRARY}:S1&format=csv",
+            f"/map/{LIBRARY}",
+            "/",
+            "/v1/libraries",
+        ):
+            assert client.get(address, headers=PAGE).status_code == 200, address
+        pasted = client.post("/read", data={"peaks": "100.1 1\n110.1 2"}, headers=PAGE)
+        assert pasted.status_code == 200
+        assert 'specsearch_waiting{lane="slow"} 1.0' in client.get("/metrics").text
+        gate.set()
+        assert held.result(20)
+
+
+def test_strangers_who_ask_whether_it_is_ready_take_one_place(served: Served) -> None:
+    gate = threading.Event()
+    with TestClient(small_app(served, limits=Limits(rate="1000/second", n_places=3))) as client:
+        work = client.app.state.work  # type: ignore[attr-defined]
+        assert client.portal is not None
+        held = client.portal.start_task_soon(work.quick.run, lambda: gate.wait(60))
+        probes = [client.portal.start_task_soon(work.state) for _ in range(20)]
+        until(lambda: work.waiting["quick"] == 2)
+        time.sleep(0.1)
+        assert work.waiting["quick"] == 2
+        gate.set()
+        assert held.result(20)
+        assert {one.result(20) for one in probes} == {"ready"}
+        assert client.get("/ready").json() == {"status": "ready"}
+
+
+@pytest.mark.parametrize("lane", ["quick", "slow", "pages", "files"])
+def test_each_lane_is_counted(served: Served, lane: str) -> None:
+    gate = threading.Event()
+    with TestClient(small_app(served)) as client:
+        work = client.app.state.work  # type: ignore[attr-defined]
+        assert client.portal is not None
+        held = [
+            client.portal.start_task_soon(getattr(work, lane).run, lambda: gate.wait(60)) for _ in range(2)
+        ]
+        until(lambda: work.waiting[lane] == 2)
+        shown = [one for one in client.get("/metrics").text.splitlines() if "specsearch_waiting{" in one]
+        gate.set()
+        assert all(one.result(20) for one in held)
+    counts = dict.fromkeys(("quick", "slow", "pages", "files"), 0.0) | {lane: 2.0}
+    assert set(shown) == {f'specsearch_waiting{{lane="{name}"}} {n}' for name, n in counts.items()}
+
+
 @pytest.mark.parametrize("body", [ONE, MANY])
 def test_patience_has_an_end(served: Served, monkeypatch: pytest.MonkeyPatch, body: dict[str, Any]) -> None:
     gate = threading.Event()
@@ -112,9 +170,27 @@ def test_patience_has_an_end(served: Served, monkeypatch: pytest.MonkeyPatch, bo
         with engine(monkeypatch, gate.wait):
             found = client.post("/v1/search", json=body)
             assert (found.status_code, found.headers["retry-after"]) == (503, "1")
+            assert "longer than this server waits" in found.json()["detail"]
             gate.set()
         client.app.state.work._patience_s = 30.0  # type: ignore[attr-defined]
         assert client.post("/v1/search", json=body).status_code == 200
+
+
+def test_checking_many_spectra_keeps_nobody_waiting(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate, begun, check = threading.Event(), threading.Event(), bounds.within_bounds
+
+    def held(spectrum: Spectrum) -> Spectrum:
+        begun.set()
+        gate.wait(20)
+        return check(spectrum)
+
+    monkeypatch.setattr("specsearch.web.records.within_bounds", held)
+    with listening(small_app(served)) as address, ThreadPoolExecutor(1) as pool:
+        sent = pool.submit(httpx.post, f"{address}/v1/search", json=MANY, timeout=30)
+        assert begun.wait(20)
+        assert httpx.get(f"{address}/health", timeout=10).status_code == 200
+        gate.set()
+        assert sent.result().status_code == 200
 
 
 def test_who_hangs_up_on_lines_stops_what_is_left(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,6 +208,55 @@ def test_who_hangs_up_on_lines_stops_what_is_left(served: Served, monkeypatch: p
         time.sleep(1.5)
         assert len(sizes) < 4  # of sixty, sixteen at a time
         assert httpx.post(f"{address}/v1/search", json=ONE, timeout=30).status_code == 200
+
+
+def test_who_hangs_up_on_a_batch_stops_what_is_left(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate, app = threading.Event(), small_app(served)
+    with listening(app) as address, engine(monkeypatch, lambda: gate.wait(20)) as sizes:
+        connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=30)
+        connection.request("POST", "/v1/search", json.dumps(MANY), {"content-type": "application/json"})
+        until(lambda: bool(sizes))
+        connection.close()
+        time.sleep(0.2)
+        gate.set()
+        ended = 'specsearch_requests_total{route="/v1/search",status="499"} 1.0'
+        until(lambda: ended in app.state.metrics.text().decode())
+        assert sizes == [16]  # of sixty
+        assert httpx.post(f"{address}/v1/search", json=ONE, timeout=30).status_code == 200
+
+
+def test_what_was_given_up_before_its_turn_is_not_asked(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, app = threading.Event(), small_app(served)
+    with (
+        listening(app) as address,
+        ThreadPoolExecutor(6) as pool,
+        engine(monkeypatch, lambda: gate.wait(20)) as sizes,
+    ):
+        app.state.work._patience_s = 0.5
+        sent = [pool.submit(httpx.post, f"{address}/v1/search", json=MANY, timeout=30) for _ in range(6)]
+        assert [one.result().status_code for one in sent] == [503] * 6
+        assert app.state.work.waiting["slow"] == 1  # the one that runs
+        gate.set()
+        until(lambda: app.state.work.waiting["slow"] == 0)
+    assert sizes == [16]
+
+
+def test_embeddings_are_made_slice_by_slice(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes, embed = [], Served.embed
+
+    def counted(self: Served, spectra: Sequence[Spectrum]) -> list[list[float] | None]:
+        sizes.append(len(spectra))
+        return embed(self, spectra)
+
+    with TestClient(small_app(served)) as client:
+        monkeypatch.setattr(Served, "embed", counted)
+        found = client.post("/v1/embed", json={"spectra": MANY["spectra"]}).json()
+    assert [one["query"] for one in found] == [f"S{n}" for n in range(60)]
+    whole = embed(served, records()[:60])
+    assert np.array([one["embedding"] for one in found]) == pytest.approx(np.array(whole), abs=1e-5)
+    assert sizes == [32, 28]
 
 
 def test_lines_that_break_off_say_why(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:

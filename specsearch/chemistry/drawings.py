@@ -8,9 +8,11 @@ from rdkit.Chem.Draw import rdMolDraw2D
 
 from specsearch.chemistry.structures import parse_molecule
 
+_LONGEST = 400  # letters: laying out a chain of 2,000 atoms takes a minute
+
 
 def draw_molecule(smiles: str, width: int = 220, height: int = 140) -> str:
-    """A molecule as an SVG element, for a page.
+    """A molecule as an SVG element, for a page; empty for one too large to be laid out while somebody waits.
 
     Parameters
     ----------
@@ -23,6 +25,8 @@ def draw_molecule(smiles: str, width: int = 220, height: int = 140) -> str:
     ParseError
         If RDKit refuses the SMILES.
     """
+    if len(smiles) > _LONGEST:
+        return ""
     drawer = rdMolDraw2D.MolDraw2DSVG(width, height)
     options: Any = drawer.drawOptions()
     options.clearBackground = False  # the page has its own

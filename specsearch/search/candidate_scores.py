@@ -12,6 +12,8 @@ from specsearch.chemistry.fingerprints import unpack_bits
 from specsearch.encoder.network import Encoder
 from specsearch.store.candidates import target_projections
 
+_BLOCK = 8192  # candidates unpacked at once, 80 MiB: a wide window may hold the whole bank
+
 
 @dataclass(frozen=True, eq=False)
 class CandidateScores:
@@ -101,6 +103,36 @@ def score_candidates(
     logits, projection : numpy.ndarray of shape (n_bits,) and (projection_size,), float32
         Of the query, see `specsearch.search.query_outputs`.
     """
+    judged = np.empty((4, len(packed)))
+    for start in range(0, len(packed), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        judged[:, block] = _judged(packed[block], network, logits, projection)
+    by_projection, by_logit, by_cosine, by_reranker = judged
+    unknown = np.full(len(matches.row), np.nan)
+    return CandidateScores(
+        matches.row,
+        matches.hypothesis,
+        matches.adduct_fits,
+        matches.mass_error_ppm,
+        projection=by_projection,
+        logit=by_logit,
+        cosine=by_cosine,
+        reranker=by_reranker,
+        library_similarity=unknown,
+        library_hit=np.full(len(matches.row), -1, dtype=np.int64),
+        n_explained=unknown,
+        explained_intensity=unknown,
+        fragment_score=unknown,
+    )
+
+
+def _judged(
+    packed: NDArray[np.uint8],
+    network: Encoder,
+    logits: NDArray[np.float32],
+    projection: NDArray[np.float32],
+) -> tuple[NDArray[np.float32], ...]:
+    """Projection, logit, cosine and reranker of some candidates."""
     bits = unpack_bits(packed, len(logits)).astype(np.float32)
     target = target_projections(network, packed)
     probability = torch.sigmoid(torch.from_numpy(logits)).numpy()
@@ -108,22 +140,8 @@ def score_candidates(
     with torch.inference_mode():
         query = torch.from_numpy(projection).expand(len(target), -1)
         reranker = network.rerank(query, torch.from_numpy(target)).numpy()
-    unknown = np.full(len(matches.row), np.nan)
-    return CandidateScores(
-        matches.row,
-        matches.hypothesis,
-        matches.adduct_fits,
-        matches.mass_error_ppm,
-        projection=(target @ projection).astype(np.float64),
-        logit=(bits @ logits).astype(np.float64),
-        cosine=(bits @ probability / np.maximum(norms, np.finfo(np.float32).tiny)).astype(np.float64),
-        reranker=reranker.astype(np.float64),
-        library_similarity=unknown,
-        library_hit=np.full(len(matches.row), -1, dtype=np.int64),
-        n_explained=unknown,
-        explained_intensity=unknown,
-        fragment_score=unknown,
-    )
+    cosine = bits @ probability / np.maximum(norms, np.finfo(np.float32).tiny)
+    return target @ projection, bits @ logits, cosine, reranker
 
 
 _MASS_SIGMA_PPM = 3.0  # about what routine high-resolution instruments do

@@ -34,6 +34,10 @@ class Access:
         default_factory=lambda: MovingWindowRateLimiter(MemoryStorage()), repr=False
     )
 
+    def __post_init__(self) -> None:
+        if isinstance(self.keys, str):
+            raise TypeError("Keys are a tuple of str: of a str, each letter would be a key.")
+
     @property
     def _item(self) -> RateLimitItem:
         return parse(self.rate)

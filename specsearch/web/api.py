@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import asdict
 from typing import Annotated, Any
@@ -17,6 +18,7 @@ from specsearch.report.networks import directed_edges
 from specsearch.report.rows import Row, hit_rows
 from specsearch.search.shortlists import Shortlist
 from specsearch.search.similar import Answer
+from specsearch.spectra.spectrum import Spectrum
 from specsearch.web.desk import Overloaded
 from specsearch.web.problems import PROBLEMS, problem_of
 from specsearch.web.records import (
@@ -42,6 +44,7 @@ from specsearch.web.work import Work
 from specsearch.web.writing import ReadOnly, Writer
 
 NDJSON = "application/x-ndjson"
+_HUNG_UP = 499  # nginx's word for it, which only logs and metrics see
 _STREAMED: dict[str, Any] = {
     "content": {NDJSON: {}},
     "description": "One answer, or one line for each; where it breaks off, a problem is the last.",
@@ -130,36 +133,32 @@ async def index(
     )
 
 
-@router.post("/embed")
-async def embed(asked: EmbedIn, work: At) -> list[EmbeddingOut]:
+@router.post("/embed", response_model=list[EmbeddingOut])
+async def embed(asked: EmbedIn, work: At, request: Request) -> Any:
     """Embeddings of spectra."""
-    spectra = asked.checked()
-    vectors = await work.later(lambda: work.served.embed(spectra))
-    return [
-        EmbeddingOut(query=one.accession, embedding=vector)
-        for one, vector in zip(spectra, vectors, strict=True)
-    ]
+    spectra = await asyncio.to_thread(asked.checked)
+    return await _collected(work.embed(spectra), embedding_out, request)
 
 
 @router.post("/search", response_model=list[AnswerOut], responses={200: _STREAMED})
-async def search(asked: SearchIn, work: At, accept: Accept = "") -> Any:
+async def search(asked: SearchIn, work: At, request: Request, accept: Accept = "") -> Any:
     """What looks like these spectra."""
-    spectra = asked.checked()
+    spectra = await asyncio.to_thread(asked.checked)
     answers = work.search(work.served.require_libraries(asked.libraries), asked.settings(), spectra)
-    return await _answered(answers, answer_out, accept)
+    return await _answered(answers, answer_out, request, accept)
 
 
 @router.post("/identify", response_model=list[ShortlistOut], responses={200: _STREAMED})
-async def identify(asked: IdentifyIn, work: At, accept: Accept = "") -> Any:
+async def identify(asked: IdentifyIn, work: At, request: Request, accept: Accept = "") -> Any:
     """What these spectra could be: candidate shortlists, not identifications."""
-    spectra = asked.checked()
+    spectra = await asyncio.to_thread(asked.checked)
     served = work.served
     bank = served.require_bank(asked.bank)
     names = tuple(served.collections) if asked.libraries is None else asked.libraries
     libraries = served.require_libraries(names) if names else ()
     made_with = served.provenance(bank)
     found = work.identify(bank, libraries, asked.settings(served.decision), spectra)
-    return await _answered(found, lambda one: shortlist_out(one, made_with), accept)
+    return await _answered(found, lambda one: shortlist_out(one, made_with), request, accept)
 
 
 @router.post("/family/{spectrum_id:path}")
@@ -183,6 +182,12 @@ def family_out(network: nx.Graph, rows: Sequence[Row]) -> FamilyOut:
     return FamilyOut(members=list(rows), edges=edges)
 
 
+def embedding_out(embedded: tuple[Spectrum, list[float] | None]) -> EmbeddingOut:
+    """The record of an embedding."""
+    spectrum, vector = embedded
+    return EmbeddingOut(query=spectrum.accession, embedding=vector)
+
+
 def answer_out(answer: Answer) -> AnswerOut:
     """The record of an answer."""
     return AnswerOut(query=answer.query.accession, reason=answer.reason, hits=list(hit_rows(answer)))
@@ -199,12 +204,24 @@ def shortlist_out(shortlist: Shortlist, made_with: Provenance) -> ShortlistOut:
     )
 
 
+async def _collected(
+    found: AsyncIterator[Any], record: Callable[[Any], BaseModel], request: Request
+) -> list[BaseModel] | Response:
+    """All at once; of what is left when a client hangs up, nothing is asked."""
+    records = []
+    async for one in found:
+        records.append(record(one))
+        if await request.is_disconnected():
+            return Response(status_code=_HUNG_UP)
+    return records
+
+
 async def _answered(
-    found: AsyncIterator[Any], record: Callable[[Any], BaseModel], accept: str
+    found: AsyncIterator[Any], record: Callable[[Any], BaseModel], request: Request, accept: str
 ) -> list[BaseModel] | Response:
     """All at once, or each as soon as it is there, for a client that accepts NDJSON."""
     if NDJSON not in accept:
-        return [record(one) async for one in found]
+        return await _collected(found, record, request)
     first = record(await anext(found))  # what is wrong with the request shows here, with its status
 
     async def lines() -> AsyncIterator[str]:

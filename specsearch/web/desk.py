@@ -1,13 +1,14 @@
-"""Where requests wait for the engine: lanes of one thread, and questions that are answered together."""
+"""Where requests wait for the engine: lanes of one thread, and questions answered together or once."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Hashable, Sequence
+import time
+from collections.abc import Callable, Coroutine, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
 Question = TypeVar("Question")
@@ -40,14 +41,21 @@ class Lane:
         return self._n_taken
 
     async def run(self, call: Callable[[], Result]) -> Result:
-        """The result of `call`; to be awaited from one event loop only."""
+        """The result of `call`; to be awaited from one event loop only. Cancelled in time it never runs."""
         if self._n_taken >= self._n_places:
             raise Overloaded
         self._n_taken += 1
-        future = asyncio.get_running_loop().run_in_executor(self._thread, call)
-        # The place is free when the work ends, not when a client that hung up is forgotten.
+        held = [call]
+        begun = self._thread.submit(lambda: held.pop()())
+        future = asyncio.wrap_future(begun)
+        # What has begun keeps its place until it ends, whether anybody still waits for it or not.
         future.add_done_callback(self._leave)
-        return await asyncio.shield(future)
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            if begun.cancel():
+                held.clear()  # the thread forgets the call only when its turn comes
+            raise
 
     def hold(self, call: Callable[[], Result]) -> Result:
         """The result of `call`, made here while the thread that asks, another lane's, waits for it."""
@@ -61,6 +69,34 @@ class Lane:
     def close(self) -> None:
         """Wait for the call that runs; those that wait are dropped."""
         self._thread.shutdown(wait=True, cancel_futures=True)
+
+
+class Shared(Generic[Result]):
+    """One answer for all who ask at once or soon after: who asks often takes no more than one place.
+
+    Parameters
+    ----------
+    ask : callable
+    kept_s : float
+        How long an answer is good for.
+    """
+
+    def __init__(self, ask: Callable[[], Coroutine[Any, Any, Result]], kept_s: float) -> None:
+        self._ask = ask
+        self._kept_s = kept_s
+        self._asked: asyncio.Task[Result] | None = None
+        self._end_s = 0.0
+
+    async def get(self) -> Result:
+        """The answer; an error is not kept."""
+        if self._asked is None or (self._asked.done() and time.monotonic() >= self._end_s):
+            self._asked = asyncio.create_task(self._answer())
+        return await asyncio.shield(self._asked)
+
+    async def _answer(self) -> Result:
+        answer = await self._ask()
+        self._end_s = time.monotonic() + self._kept_s
+        return answer
 
 
 @dataclass(eq=False)

@@ -19,8 +19,11 @@ from specsearch.web.metrics import Metrics
 from specsearch.web.problems import Page, problem_response
 
 _LOG = logging.getLogger(__name__)
-MOST_BYTES = 32 * 2**20
-_MOST_SECONDS_PER_CHUNK = 20.0
+MOST_BYTES = 32 * 2**20  # of a file
+_MOST_OTHER_BYTES = 8 * 2**20
+# Two a peak, and some for all else: reading JSON of more values would keep everybody waiting for seconds.
+_MOST_COMMAS = 410_000
+_MOST_SECONDS_PER_CHUNK, _MOST_SECONDS = 20.0, 120.0
 _OPEN = ("/health", "/ready", "/login", "/static/")
 
 
@@ -58,10 +61,11 @@ class Guard:
                     headers.setdefault(name, value)
             await send(message)
 
-        refusal = await self._refusal(Request(scope))
+        request = Request(scope)
+        refusal = await self._refusal(request)
         try:
             if refusal is None:
-                await self._app(scope, _bounded(receive), answered)
+                await self._app(scope, _bounded(receive, is_file=_is_file(request)), answered)
             else:
                 await refusal(scope, receive, answered)
         finally:
@@ -72,12 +76,13 @@ class Guard:
             _LOG.info("%s %s: %d in %.1f ms", scope["method"], route, status, duration_s * 1000)
 
     async def _refusal(self, request: Request) -> Response | None:
-        length = request.headers.get("content-length", "0")
-        if not length.isdecimal() or len(length) > 20 or int(length) > MOST_BYTES:
-            step = f"Send at most {MOST_BYTES >> 20} MiB at once."
+        length, most = request.headers.get("content-length", "0"), _most_bytes(_is_file(request))
+        if not length.isdecimal() or len(length) > 20 or int(length) > most:
+            step = f"Send at most {most >> 20} MiB at once."
             return problem_response(request, self._page, 413, "This is too large.", step)
         # Also from another port of this machine, whose pages count as of the same site.
-        if request.method != "GET" and request.headers.get("sec-fetch-site") in ("cross-site", "same-site"):
+        is_elsewhere = request.headers.get("sec-fetch-site") in ("cross-site", "same-site")
+        if is_elsewhere and not _is_link(request):
             step = "Use the page of this server."
             return problem_response(request, self._page, 403, "Another site sent this.", step)
         if request.url.path.startswith(_OPEN):
@@ -97,22 +102,42 @@ class Guard:
         return problem_response(request, self._page, 401, "This server needs its key.", step, **asked)
 
 
-def _bounded(receive: Receive) -> Receive:
+def _is_link(request: Request) -> bool:
+    """Whether somebody opens a page: pictures, frames and scripts elsewhere may not start a search."""
+    mode, place = (request.headers.get(f"sec-fetch-{name}") for name in ("mode", "dest"))
+    return request.method == "GET" and mode == "navigate" and place in ("document", None)
+
+
+def _is_file(request: Request) -> bool:
+    return request.headers.get("content-type", "").lower().startswith("multipart/form-data")
+
+
+def _most_bytes(is_file: bool) -> int:
+    return MOST_BYTES if is_file else _MOST_OTHER_BYTES
+
+
+def _bounded(receive: Receive, *, is_file: bool) -> Receive:
     """A body may neither grow for ever nor come too slowly, whatever its header says."""
-    n_bytes, is_whole = 0, False
+    n_bytes, n_commas, is_whole, most = 0, 0, False, _most_bytes(is_file)
+    end = time.monotonic() + _MOST_SECONDS
 
     async def bounded() -> Message:
-        nonlocal n_bytes, is_whole
+        nonlocal n_bytes, n_commas, is_whole
         if is_whole:
             return await receive()  # waits for the client to hang up, as long as it takes
         try:
-            message = await asyncio.wait_for(receive(), _MOST_SECONDS_PER_CHUNK)
+            patience_s = min(_MOST_SECONDS_PER_CHUNK, end - time.monotonic())
+            message = await asyncio.wait_for(receive(), patience_s)
         except TimeoutError:
             raise HTTPException(408, "The request did not come to its end.") from None
-        n_bytes += len(message.get("body", b""))
+        body = message.get("body", b"")
+        n_bytes += len(body)
+        n_commas += body.count(b",")
         is_whole = not message.get("more_body", False)
-        if n_bytes > MOST_BYTES:
-            raise HTTPException(413, f"At most {MOST_BYTES >> 20} MiB at once.")
+        if n_bytes > most:
+            raise HTTPException(413, f"This is more than {most >> 20} MiB.")
+        if n_commas > _MOST_COMMAS and not is_file:
+            raise HTTPException(413, "This has more than 200,000 peaks.")
         return message
 
     return bounded

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from contextlib import suppress
 from importlib.resources import files
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,7 +17,7 @@ from fastapi.templating import Jinja2Templates
 from pydantic import Field
 from starlette.exceptions import HTTPException
 
-from specsearch.errors import InputFileError, ParseError
+from specsearch.errors import InputFileError, ParseError, StoreError
 from specsearch.report.family_page import family_content
 from specsearch.report.receipt import RECEIPT, STYLE
 from specsearch.report.rows import Row
@@ -33,7 +35,17 @@ from specsearch.web.links import parse_link
 from specsearch.web.map_view import MAP_COLUMNS, map_places, map_view
 from specsearch.web.problems import Problem
 from specsearch.web.reading import SentFile
-from specsearch.web.records import MOST_PEAKS, FamilyIn, Given, IdentifyIn, SearchIn, Text, Texts, Window
+from specsearch.web.records import (
+    MOST_PEAKS,
+    FamilyIn,
+    Given,
+    IdentifyIn,
+    MassWindow,
+    SearchIn,
+    Text,
+    Texts,
+    Window,
+)
 from specsearch.web.served import Served, require
 from specsearch.web.uploads import parse_pasted, read_sent
 from specsearch.web.views import candidates_view, counted, hits_view, listed_view, query_view
@@ -97,7 +109,7 @@ class AskedIdentify(Asked):
 
     bank: Text | None = None
     top: int = Field(20, ge=1, le=100)
-    mass: Window = IdentifyIn.model_fields["mass"].default
+    mass: MassWindow = IdentifyIn.model_fields["mass"].default
     adduct: Text = ""
     formula: Text = ""
     format: Literal["html", "csv", "jsonl", "mztab"] = "html"
@@ -141,7 +153,7 @@ class AskedFamily(FamilyIn):
 @router.get("/")
 async def start(request: Request, work: At) -> Response:
     """Where to begin."""
-    examples, sizes = await work.soon(lambda: (_examples(work), work.served.sizes()))
+    sizes, examples = await work.soon(lambda: (work.served.sizes(), _examples(work)))
     return _page(request, "start.html", examples=examples, sizes=sizes)
 
 
@@ -167,7 +179,7 @@ async def read(
         found = await work.apart(lambda: read_sent(content, name, MOST_PEAKS))
     else:
         raise InputFileError("Nothing was sent.", "Choose a file, paste peaks, or name a spectrum.")
-    views = await work.later(lambda: [listed_view(spectrum) for spectrum in found.spectra])
+    views = await work.shown(lambda: [listed_view(spectrum) for spectrum in found.spectra])
     if len(views) == 1 and not found.skipped:
         return RedirectResponse(_address(request, "hits", s=views[0]["link"]), 303)
     return _page(request, "spectra.html", file=found, spectra=views)
@@ -180,8 +192,8 @@ async def hits(request: Request, work: At, asked: Annotated[AskedSearch, Query()
     answer = await asked.answer(work, spectrum)
     if asked.format != "html":
         return download_hits(answer, asked.format)
-    view = await work.later(lambda: hits_view(answer))
-    return _page(request, "hits.html", asked=asked, query=query_view(spectrum), answer=answer, **view)
+    query, view = await work.shown(lambda: (query_view(spectrum), hits_view(answer)))
+    return _page(request, "hits.html", asked=asked, query=query, answer=answer, **view)
 
 
 @router.get("/identify", name="candidates")
@@ -192,14 +204,16 @@ async def candidates(request: Request, work: At, asked: Annotated[AskedIdentify,
     served = work.served
     made_with = served.provenance(served.require_bank(asked.bank or None))
     if asked.format != "html":
-        return await work.later(lambda: download_shortlist(shortlist, made_with, asked.format))
-    view = await work.later(lambda: candidates_view(shortlist, served.decision))
+        return await work.shown(lambda: download_shortlist(shortlist, made_with, asked.format))
+    query, view = await work.shown(
+        lambda: (query_view(spectrum), candidates_view(shortlist, served.decision))
+    )
     warning = NOT_AN_IDENTIFICATION
     return _page(
         request,
         "candidates.html",
         asked=asked,
-        query=query_view(spectrum),
+        query=query,
         made_with=made_with,
         warning=warning,
         **view,
@@ -211,8 +225,8 @@ async def family(request: Request, work: At, asked: Annotated[AskedFamily, Query
     """The structure family around a spectrum."""
     network, rows, spectra = await work.later(lambda: asked.walk(work.served))
     if asked.format != "html":
-        return await work.later(lambda: download_network(network, rows, asked.format))
-    content = await work.later(lambda: family_content(network, rows, spectra))
+        return await work.shown(lambda: download_network(network, rows, asked.format))
+    content = await work.shown(lambda: family_content(network, rows, spectra))
     names = {row["spectrum_id"]: row["compound_name"] for row in rows}
     name = plain(names.get(asked.id) or asked.id or parse_link(asked.s).accession or "this spectrum")
     data = {**content, "walks": True}
@@ -231,13 +245,13 @@ async def library_map(
     """A library as a map, coloured by a column, and as a list in which to find a spectrum."""
     folder = work.served.beside[require(library, work.served.beside, "library")]
     sizes = await work.soon(work.served.sizes)
-    table = await work.later(lambda: find_map(folder))
-    if table is None or table.num_rows != sizes[library]:
+    table = await work.shown(lambda: find_map(folder))
+    if table is None or sizes[library] not in (None, table.num_rows):
         return _page(request, "map.html", library=library, is_older=table is not None)
-    places = await work.later(lambda: map_places(table))
+    places = await work.shown(lambda: map_places(table))
     if format == "csv":
         return download_places(places)
-    view = await work.later(lambda: map_view(places, colour, find))
+    view = await work.shown(lambda: map_view(places, colour, find))
     return _page(
         request,
         "map.html",
@@ -315,10 +329,10 @@ def _examples(work: Work) -> list[dict[str, Any]]:
     """A few spectra of each library to begin with."""
     found = []
     for collection in work.served.collections.values():
-        for record in collection.scroll(batch=_N_EXAMPLES):
-            found.append({"id": record.payload["spectrum_id"], "name": record.payload.get("compound_name")})
-            if len(found) % _N_EXAMPLES == 0:
-                break
+        with suppress(StoreError):  # the table of sizes says that it cannot be asked
+            for record in islice(collection.scroll(batch=_N_EXAMPLES), _N_EXAMPLES):
+                payload = record.payload
+                found.append({"id": payload["spectrum_id"], "name": payload.get("compound_name")})
     return found
 
 

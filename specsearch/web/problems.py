@@ -32,6 +32,7 @@ _WHAT_TO_SEND = "See /openapi.json for what is understood."
 _WHERE_TO_BEGIN = "The pages begin at /, the API is described at /openapi.json."
 _ON_A_PAGE = {_WHAT_TO_SEND: "Mend what was entered, and send it again.", _WHERE_TO_BEGIN: ""}
 _STATUS = {LibraryNotFound: 404, InvalidSpectrum: 422, ParseError: 422, InputFileError: 422, ReadOnly: 403}
+_NEXT_STEPS = {413: "Send it in several parts."}
 _RETRY_S = 1
 
 
@@ -77,6 +78,9 @@ def problem_of(error: Exception) -> Problem:
         _LOG.error("%s", error)  # it names folders of this machine
         status, detail = 503, "The engine cannot answer this."
         step = "Try again; if it stays so, whoever runs the server finds more in its log."
+    elif isinstance(error, TimeoutError):
+        status, detail = 503, "The answer took longer than this server waits."
+        step = "Try again in a moment; if it stays so, ask for fewer spectra or a narrower window."
     elif not isinstance(error, SpecsearchError):
         status, detail, step = 503, "Too many requests wait.", "Try again in a moment."
     else:
@@ -108,9 +112,8 @@ def add_problems(app: FastAPI, page: Page) -> None:
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> Response:
-        return answer(
-            request, error.status_code, str(error.detail), _WHERE_TO_BEGIN, **dict(error.headers or {})
-        )
+        step = _NEXT_STEPS.get(error.status_code, _WHERE_TO_BEGIN)
+        return answer(request, error.status_code, str(error.detail), step, **dict(error.headers or {}))
 
     @app.exception_handler(Exception)
     async def unknown(request: Request, _: Exception) -> Response:

@@ -6,13 +6,16 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    FailFast,
     Field,
     PlainSerializer,
     WithJsonSchema,
     create_model,
+    model_validator,
 )
 
 from specsearch.chemistry.adducts import parse_adduct
@@ -37,6 +40,8 @@ _MOST_HITS = 200
 _MOST_MEMBERS = 500
 _MOST_FIELDS = 200
 _LONGEST_VALUE = 5_000
+_MOST_NAMES = 50
+_WIDEST = {"Da": 1.0, "ppm": 3000.0}
 
 # Caffeine, [M+H]+, as an example that every library of natural products can answer.
 _CAFFEINE: dict[str, Any] = {
@@ -64,6 +69,20 @@ Window = Annotated[
     PlainSerializer(str),
     WithJsonSchema({"type": "string", "pattern": r"^[0-9]{1,4}(\.[0-9]{1,4})?(ppm|Da)$"}),
 ]
+
+
+def _narrow(window: Tolerance) -> Tolerance:
+    """Every molecule in a window is scored: a wide one would take the whole bank."""
+    if window.value > _WIDEST[window.unit]:
+        raise ValueError(f"A mass window of {window} is too wide. Write at most 1 Da or 3000 ppm.")
+    return window
+
+
+MassWindow = Annotated[
+    Window,
+    AfterValidator(_narrow),
+    WithJsonSchema({"type": "string", "pattern": r"^([0-2]?[0-9]{1,3}(\.[0-9]{1,4})?ppm|0\.[0-9]{1,4}Da)$"}),
+]
 Text = Annotated[str, Field(max_length=MOST_LETTERS)]
 Texts = Annotated[list[Text], Field(max_length=100)]
 Metadata = Annotated[
@@ -76,12 +95,20 @@ class Given(BaseModel):
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _has_few_names(cls, given: object) -> object:
+        """Each unknown name is a fault: to write down 400,000 of them would keep others waiting."""
+        if isinstance(given, Mapping) and len(given) > _MOST_NAMES:
+            raise ValueError("there are more names in this than are known")
+        return given
+
 
 class SpectrumIn(Given):
     """One MS/MS spectrum."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [_CAFFEINE]})
-    peaks: list[tuple[float, float]] = Field(
+    peaks: Annotated[list[tuple[float, float]], FailFast()] = Field(
         min_length=1, max_length=MOST_PEAKS, description="m/z and intensity of each peak."
     )
     precursor_mz: float | None = Field(None, description="m/z of the selected ion.")
@@ -99,7 +126,7 @@ class SpectrumIn(Given):
 
 
 class _Asked(Given):
-    spectra: list[SpectrumIn] = Field(min_length=1, max_length=MOST_SPECTRA)
+    spectra: Annotated[list[SpectrumIn], FailFast()] = Field(min_length=1, max_length=MOST_SPECTRA)
 
     def checked(self) -> list[Spectrum]:
         """The spectra; raises `InvalidSpectrum`."""
@@ -146,7 +173,7 @@ class IdentifyIn(_Asked):
     bank: Text | None = Field(None, description="The only bank that is served where none is named.")
     libraries: Texts | None = Field(None, description="Libraries that take part; all that are served.")
     top: int = Field(20, ge=1, le=_MOST_HITS)
-    mass: Window = Tolerance(10.0, "ppm")
+    mass: MassWindow = Tolerance(10.0, "ppm")
     adduct: Text | None = Field(None, description="Instead of the spectra's own.")
     formula: Texts = []
     elements: Text | None = Field(None, description="Only molecules of these elements, as CHNO.")
@@ -199,7 +226,7 @@ class LibraryOut(BaseModel):
     """A library that is served."""
 
     library: str
-    spectra: int
+    spectra: int | None = Field(description="Null while it cannot be asked.")
     has_graph: bool
     encoder: str
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,6 +33,7 @@ from specsearch.store.schema import Key
 from specsearch.store.spectra import spectrum_of
 from specsearch.store.store import Collection
 
+_LOG = logging.getLogger(__name__)
 Encode = Callable[[Sequence[TokenInput]], NDArray[np.float32]]
 
 
@@ -84,9 +86,25 @@ class Served:
         """Whether any of the libraries can be asked; where there is none, nothing is amiss."""
         return not self.collections or any(map(_can_be_asked, self.collections.values()))
 
-    def sizes(self) -> dict[str, int]:
-        """How many spectra each library holds."""
-        return {name: collection.count() for name, collection in self.collections.items()}
+    def sizes(self) -> dict[str, int | None]:
+        """How many spectra each library holds; None for one that cannot be asked.
+
+        Raises
+        ------
+        StoreError
+            If none of them can.
+        """
+        sizes: dict[str, int | None] = {}
+        fault: StoreError | None = None
+        for name, collection in self.collections.items():
+            try:
+                sizes[name] = collection.count()
+            except StoreError as error:
+                _LOG.error("%s", error)  # it names folders of this machine
+                sizes[name], fault = None, error
+        if fault is not None and set(sizes.values()) == {None}:
+            raise fault
+        return sizes
 
     def require_libraries(self, names: Sequence[str]) -> tuple[str, ...]:
         """The libraries meant; all of them where none is named.

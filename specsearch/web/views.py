@@ -47,7 +47,6 @@ _ON_A_PAGE = {  # where the command line has options, a page has fields
     "--adduct settles it": "the adduct in the settings settles it",
 }
 _N_ANNOTATED = 10
-_LONGEST_DRAWN = 400  # letters: laying out a chain of 2,000 atoms takes a minute
 
 
 def query_view(spectrum: Spectrum) -> View:
@@ -222,13 +221,11 @@ def _why(shortlist: Shortlist, decision: DecisionLayer | None) -> list[View]:
 
 def structure(smiles: str) -> str:
     """A drawing as the address of an image, where nothing in it runs; empty where there is none."""
-    if not 0 < len(smiles) <= _LONGEST_DRAWN:
-        return ""
     try:
-        drawing = draw_molecule(smiles, 200, 130)
+        drawing = draw_molecule(smiles, 200, 130) if smiles else ""
     except ParseError:
-        return ""
-    return f"data:image/svg+xml;base64,{base64.b64encode(drawing.encode()).decode()}"
+        drawing = ""
+    return drawing and f"data:image/svg+xml;base64,{base64.b64encode(drawing.encode()).decode()}"
 
 
 def _peaks(peaks: Peaks, title: str) -> View:

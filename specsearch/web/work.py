@@ -15,7 +15,7 @@ from specsearch.search.shortlists import Shortlist
 from specsearch.search.similar import Answer, SearchSettings
 from specsearch.spectra.spectrum import Spectrum
 from specsearch.store.bank import Bank
-from specsearch.web.desk import Batches, Lane, Overloaded
+from specsearch.web.desk import Batches, Lane, Overloaded, Shared
 from specsearch.web.served import Served, in_slices
 
 Result = TypeVar("Result")
@@ -24,8 +24,8 @@ _Embedded = tuple[Spectrum, NDArray[np.float32]]
 
 _N_FILES = 8  # that may wait, each held in memory
 _FEW = 4  # spectra that a person waits for
-_PATIENCE_OF_PROBES_S = 5.0
-_SEARCH_SLICE, _IDENTIFY_SLICE = 16, 4
+_PATIENCE_OF_PROBES_S, _KEPT_S = 5.0, 1.0
+_SEARCH_SLICE, _IDENTIFY_SLICE, _EMBED_SLICE = 16, 4, 32
 
 
 class Work:
@@ -44,6 +44,7 @@ class Work:
         self.served = served
         self.quick = Lane("quick", n_places)
         self.slow = Lane("slow", n_places)
+        self.pages = Lane("pages", n_places)
         self.files = Lane("files", min(n_places, _N_FILES))
         self._patience_s = patience_s
         # While the engine answers some questions, the encoder works on the next.
@@ -52,15 +53,20 @@ class Work:
             self._encoder, lambda key, spectra: list(served.embeddings(spectra)), n_places
         )
         self._searches: Batches[_Search, _Embedded, Answer] = Batches(self.quick, self._answers, n_places)
+        self._state = Shared(self._probe, _KEPT_S)
 
     @property
     def waiting(self) -> dict[str, int]:
         """Requests that wait or run, by lane."""
         quick = self.quick.n_waiting + self._searches.n_waiting + self._embeddings.n_waiting
-        return {"quick": quick, "slow": self.slow.n_waiting, "files": self.files.n_waiting}
+        lanes = (self.slow, self.pages, self.files)
+        return {"quick": quick, **{lane.name: lane.n_waiting for lane in lanes}}
 
     async def state(self) -> str:
-        """Whether questions would be answered now: "ready", or a word for why not."""
+        """Whether questions would be answered now: "ready", or a word for why not; at most a second old."""
+        return await self._state.get()
+
+    async def _probe(self) -> str:
         try:
             async with asyncio.timeout(_PATIENCE_OF_PROBES_S):
                 is_answering = await self.quick.run(self.served.is_answering)
@@ -77,6 +83,11 @@ class Work:
         """Something that takes longer."""
         async with asyncio.timeout(self._patience_s):
             return await self.slow.run(call)
+
+    async def shown(self, call: Callable[[], Result]) -> Result:
+        """A page or a file made of answers, which a person waits for; it asks the engine nothing."""
+        async with asyncio.timeout(self._patience_s):
+            return await self.pages.run(call)
 
     async def apart(self, call: Callable[[], Result]) -> Result:
         """Something that waits for another process, and holds up no search."""
@@ -118,9 +129,16 @@ class Work:
             for shortlist in found:
                 yield shortlist
 
+    async def embed(self, spectra: Sequence[Spectrum]) -> AsyncIterator[tuple[Spectrum, list[float] | None]]:
+        """These spectra with their embeddings, in their order."""
+        for some in in_slices(spectra, _EMBED_SLICE):
+            for embedded in zip(some, await self.later(partial(self.served.embed, some)), strict=True):
+                yield embedded
+
     def close(self) -> None:
         """Wait for what runs; what waits is dropped."""
         self._encoder.close()
         self.quick.close()
         self.slow.close()
+        self.pages.close()
         self.files.close()
