@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ingest.embedding import EmbeddingProcess
 from ingest.ledger import Ledger
 from ingest.plan import Window
+from ingest.settling import require_turn
 from ingest.worker import Batch, WindowReader, make_points
 from specsearch.encoder.embedder import Embedder
 from specsearch.encoder.tokens import TokenInput
@@ -38,6 +39,41 @@ class Engine:
     n_at_once: int = 1
 
 
+@dataclass(frozen=True)
+class Sink:
+    """Where windows go.
+
+    Parameters
+    ----------
+    collection : Collection
+        Open for writing.
+    ledger : Ledger
+    turn : str
+        As `ingest.settling.settle` took it.
+    """
+
+    collection: Collection
+    ledger: Ledger
+    turn: str
+
+    def write(self, batch: Batch, embeddings: NDArray[np.float32]) -> None:
+        """Store a window, and tick it off once the store has acknowledged all of its points.
+
+        Raises
+        ------
+        StoreError
+            If another command has taken the turn: what it stores under the same names is not written over,
+            and what was stored here may have been unknown to it.
+        """
+        require_turn(self.collection, self.turn)
+        self.collection.upsert(make_points(self.collection.name, batch, embeddings))
+        require_turn(self.collection, self.turn)
+        window = batch.window
+        self.ledger.finish(
+            window.key, window.source.sha256, batch.n_read, len(batch.spectra), batch.skipped, batch.noted
+        )
+
+
 MakeEngine = Callable[[Embedder, int], AbstractContextManager[Engine]]
 """From an encoder and the number of spectra to come to an engine."""
 
@@ -57,22 +93,16 @@ def run(
     windows: Sequence[Window],
     reader: WindowReader,
     engine: Engine,
-    collection: Collection,
-    ledger: Ledger,
+    sink: Sink,
     progress: Callable[[Batch], None] = lambda batch: None,
 ) -> None:
     """Index windows in their order: while some are embedded, the ones before are stored and the next is read.
 
-    Memory holds two windows more than are embedded at once, however long the input. A window is ticked off
-    only after the store has acknowledged all of its points.
+    Memory holds two windows more than are embedded at once, however long the input.
     """
 
     def write(batch: Batch, embeddings: NDArray[np.float32]) -> None:
-        collection.upsert(make_points(collection.name, batch, embeddings))
-        window = batch.window
-        ledger.finish(
-            window.key, window.source.sha256, batch.n_read, len(batch.spectra), batch.skipped, batch.noted
-        )
+        sink.write(batch, embeddings)
         progress(batch)
 
     under_way: deque[tuple[Batch, Future[NDArray[np.float32]]]] = deque()

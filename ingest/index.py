@@ -8,21 +8,18 @@ from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 
-from ingest.engines import Engine, MakeEngine, here, run
-from ingest.ledger import Claim, Ledger
+from ingest.engines import Engine, MakeEngine, Sink, here, run
 from ingest.plan import Source, prepare_source, windows
+from ingest.settling import held_ledger, settle
 from ingest.summary import Summary, summarise
 from ingest.worker import Batch, Duplicates, WindowReader
 from specsearch.encoder.embedder import Embedder
 from specsearch.errors import InputFileError, Skipped
 from specsearch.spectra.readers import find_files
-from specsearch.store.points import point_id
-from specsearch.store.schema import Key
 from specsearch.store.space import require_free_space
 from specsearch.store.store import Collection, Store
 from specsearch.store.vectors import contract_of
 
-_LEDGER = "ledger.sqlite"
 _STAGING = "staging"
 
 
@@ -56,7 +53,7 @@ def index_files(
     work: Path,
     *,
     duplicates: Duplicates = "keep",
-    n_set_aside: int = 0,
+    aside: Path | None = None,
     progress: Progress | None = None,
     make_engine: MakeEngine = here,
 ) -> Summary:
@@ -73,8 +70,8 @@ def index_files(
         Folder of the library's ledger and of staged sources; the same at every call.
     duplicates : {"keep", "collapse"}
         What to do with spectra whose SPLASH is already there.
-    n_set_aside : int
-        Spectra that were taken out of the library on purpose, and are not to come back.
+    aside : Path, optional
+        Folder of spectra that were taken out of the library on purpose, see `ingest.settling.settle`.
     progress : Progress, optional
     make_engine : MakeEngine
         Where the encoder works; the end is the same wherever it is.
@@ -93,10 +90,11 @@ def index_files(
     passed_over = [*found.skipped, *passed_over]
     if not sources:
         raise InputFileError("No file with spectra was found.", "Name files, folders or patterns.")
-    with _opened(store, library, embedder) as collection, Ledger(ledger_path(work)) as ledger:
-        settle(library, collection, ledger, n_set_aside)
+    with _opened(store, library, embedder) as collection, held_ledger(library, work) as ledger:
+        turn = settle(library, collection, ledger, aside)
         reader = WindowReader(ledger, duplicates)
-        _index(sources, collection, ledger, partial(make_engine, embedder), reader, progress)
+        sink = Sink(collection, ledger, turn)
+        _index(sources, sink, partial(make_engine, embedder), reader, progress)
         summary = summarise(library, ledger, sources, collection.count(), passed_over)
     shutil.rmtree(work / _STAGING, ignore_errors=True)
     progress.finished(summary)
@@ -135,47 +133,15 @@ def _opened(store: Store, library: str, embedder: Embedder) -> Collection:
     return collection
 
 
-def ledger_path(work: Path) -> Path:
-    """Where the ledger lies in a library's work folder."""
-    return work / _LEDGER
-
-
-def settle(library: str, collection: Collection, ledger: Ledger, n_set_aside: int = 0) -> None:
-    """Make ledger and library agree, whatever ended the last run: what was acknowledged stays.
-
-    Spectra set aside are in the ledger and not in the library, until they are indexed once more.
-    """
-    _take_back_unfinished(library, collection, ledger)
-    _believe_the_library(collection, ledger, n_set_aside)
-
-
-def _take_back_unfinished(library: str, collection: Collection, ledger: Ledger) -> None:
-    """Undo windows that a killed run had begun: their source may have changed since."""
-    if names := ledger.unfinished():
-        collection.delete([point_id(library, name) for name in names])
-        ledger.forget_unfinished()
-
-
-def _believe_the_library(collection: Collection, ledger: Ledger, n_set_aside: int) -> None:
-    """Rebuild a ledger that is lost, or that knows nothing of what others indexed or removed."""
-    n_there = collection.count()
-    if ledger.n_spectra() not in (n_there, n_there + n_set_aside):
-        ledger.rebuild(
-            Claim(p[Key.ACCESSION], bytes.fromhex(p[Key.CONTENT]), p[Key.SPLASH])
-            for p in (record.payload for record in collection.scroll())
-        )
-
-
 def _index(
     sources: Sequence[Source],
-    collection: Collection,
-    ledger: Ledger,
+    sink: Sink,
     engine_for: Callable[[int], AbstractContextManager[Engine]],
     reader: WindowReader,
     progress: Progress,
 ) -> None:
     planned = [window for source in sources for window in windows(source)]
-    todo = [window for window in planned if not ledger.is_done(window.key)]
+    todo = [window for window in planned if not sink.ledger.is_done(window.key)]
     n_rows = sum(window.stop - window.start for window in planned)
     n_todo = sum(window.stop - window.start for window in todo)
     progress.planned(n_rows, n_rows - n_todo)
@@ -185,6 +151,6 @@ def _index(
 
     if todo:
         with engine_for(n_todo) as engine:
-            run(todo, reader, engine, collection, ledger, acknowledged)
+            run(todo, reader, engine, sink, acknowledged)
     progress.optimizing()
-    collection.optimize(progress.index_grew)
+    sink.collection.optimize(progress.index_grew)

@@ -29,6 +29,7 @@ CREATE TABLE IF NOT EXISTS skipped (
     window TEXT NOT NULL, source TEXT NOT NULL, position TEXT NOT NULL, reason TEXT NOT NULL,
     accession TEXT NOT NULL, detail TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS noted (window TEXT NOT NULL, note TEXT NOT NULL, accession TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS turns (turn TEXT PRIMARY KEY) WITHOUT ROWID;
 """
 LIST_PARTS = "SELECT type, name FROM sqlite_master"
 _LIST_COLUMNS = (
@@ -100,6 +101,32 @@ class Ledger:
     def n_spectra(self) -> int:
         """How many spectra the library should hold."""
         return int(self._db.execute("SELECT COUNT(*) FROM spectra").fetchone()[0])
+
+    def sample(self, n: int) -> list[tuple[str, bytes]]:
+        """Name and content digest of some spectra that should be in the library, the same at every call."""
+        return self._db.execute(
+            "SELECT accession, content FROM spectra WHERE window IN (SELECT key FROM windows) "
+            "ORDER BY content LIMIT ?",  # a digest: as good as drawn by lot
+            (n,),
+        ).fetchall()
+
+    def turns(self) -> set[str]:
+        """Turns to write that this ledger's owner took; more than one only after it was killed."""
+        return {turn for (turn,) in self._db.execute("SELECT turn FROM turns")}
+
+    def note_turn(self, turn: str) -> None:
+        """Say that a turn is about to be taken."""
+        with self._transaction() as db:
+            db.execute("INSERT INTO turns VALUES (?)", (turn,))
+
+    def keep_turn(self, turn: str) -> None:
+        """Say that a turn was taken, and that ledger and library agree."""
+        with self._transaction() as db:
+            db.execute("DELETE FROM turns WHERE turn != ?", (turn,))
+
+    def accessions(self) -> Iterator[str]:
+        """Names of all spectra that the library should hold, read as they are asked for."""
+        return (accession for (accession,) in self._db.execute("SELECT accession FROM spectra"))
 
     def rebuild(self, claims: Iterable[Claim]) -> None:
         """Start over from what the library really holds; every source will be read again."""

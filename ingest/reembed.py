@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import shutil
 import time
+import uuid
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -21,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingest.engines import MakeEngine, here
+from ingest.settling import require_turn
 from specsearch.encoder.embedder import Embedder
 from specsearch.encoder.tokens import token_input
 from specsearch.errors import StoreError, StoreFull, StoreLocked
@@ -92,6 +94,7 @@ def reembed(
     with store.open(library) as old:
         if old.contract.is_same(contract):
             return False
+        turn = old.turn()
     if n_set_aside:
         raise StoreError(
             f"{n_set_aside:,} spectra that dedup took out of {library!r} have vectors of the old model.",
@@ -100,6 +103,8 @@ def reembed(
     generations, staged = store.generations(library), work / _STAGED
     try:
         with _in_words(), generations.making(contract) as made:
+            if turn is not None:
+                made.take_turn(turn)  # the ledger speaks of the new generation as it did of the old one
             _write_down(store, library, staged, watcher)
             with Archive(staged) as archive:
                 before = archive.manifest
@@ -109,7 +114,7 @@ def reembed(
             sample = _require_same(made, sent, n_sampled, watcher)
             watcher.begin("embedding and searching a sample")
             check(made, sample)
-        with _opened_soon(store, library, watcher) as old:
+        with _opened_soon(store, library, watcher) as old, _nobody_s_turn(old) as turn:
             now = _digest(old, watcher)
             if (now.content, now.points) != (before.content_digest, before.points_digest):
                 raise StoreError(
@@ -117,6 +122,7 @@ def reembed(
                     "Wait until nobody indexes into it, then run the same command again.",
                 )
             finish()
+            require_turn(old, turn)
             generations.publish()
     finally:
         shutil.rmtree(staged.parent, ignore_errors=True)
@@ -211,6 +217,20 @@ def _opened_soon(store: Store, library: str, watcher: Watcher) -> Iterator[Colle
         time.sleep(_POLL_S)
     with collection:
         yield collection
+
+
+@contextmanager
+def _nobody_s_turn(collection: Collection) -> Iterator[str]:
+    """Nobody goes on indexing into a library meanwhile, nor, once the block has ended well, afterwards."""
+    before, turn = collection.turn(), uuid.uuid4().hex
+    collection.take_turn(turn)
+    try:
+        yield turn
+    except BaseException:
+        with suppress(StoreError):  # then the next indexing makes its ledger again
+            if before is not None and collection.turn() == turn:
+                collection.take_turn(before)
+        raise
 
 
 def _digest(collection: Collection, watcher: Watcher) -> LibraryDigest:

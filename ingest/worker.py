@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ingest.ledger import Claim, Ledger
+from ingest.names import Duplicates as Duplicates
+from ingest.names import Names
 from ingest.plan import Window
 from specsearch.chemistry.adducts import parse_adduct
 from specsearch.chemistry.agreement import Agreement, explain_precursor
@@ -24,9 +24,6 @@ from specsearch.store.points import Point, SparseVector, make_point
 from specsearch.store.schema import Key
 from specsearch.store.vectors import sparse_vectors
 
-Duplicates = Literal["keep", "collapse"]
-ALREADY_THERE = "already in the library"
-DUPLICATE_SPLASH = "duplicate spectrum (same SPLASH)"
 _PRECURSOR_TOLERANCE = Tolerance(20.0, "ppm")
 _SUSPICIOUS = frozenset(
     {Agreement.UNIT_RESOLUTION, Agreement.ISOTOPES, Agreement.OTHER_ADDUCT, Agreement.DISAGREES}
@@ -50,10 +47,7 @@ class Batch:
 
 @dataclass(eq=False)
 class WindowReader:
-    """Reads windows in their order and gives every spectrum its name in the library.
-
-    A name that is taken by the same record is not indexed again; one taken by another record gets a
-    number, so that nothing is lost: ``A``, ``A#2``, ``A#3``.
+    """Reads windows in their order and gives every spectrum its name in the library, see `Names`.
 
     Parameters
     ----------
@@ -65,7 +59,6 @@ class WindowReader:
 
     ledger: Ledger
     duplicates: Duplicates = "keep"
-    _splashes: dict[str, str] = field(default_factory=dict, init=False)
 
     def read(self, window: Window) -> Batch:
         """Read, name and prepare the spectra of a window."""
@@ -76,58 +69,23 @@ class WindowReader:
             for record in records
             if isinstance(record, Skipped)
         ]
-        taken = self.ledger.known([spectrum.accession for spectrum in spectra])
-        self._splashes.clear()
         kept, claims, noted = [], [], []
-        for spectrum in spectra:
-            content = content_digest(spectrum)
-            name = self._free_name(spectrum.accession, content, taken)
-            reason, detail = self._refusal(spectrum, name)
-            if name is None or reason:
-                skipped.append(_complaint(window, spectrum, reason, detail))
+        for named in Names(self.ledger, self.duplicates).give(spectra):
+            spectrum, claim = named.spectrum, named.claim
+            if claim is None:
+                skipped.append(_complaint(window, spectrum, named.reason, named.detail))
                 continue
+            name = claim.accession
             if name != spectrum.accession:
                 noted.append(("accession taken by another record: numbered", name))
                 spectrum = replace(spectrum, accession=name)
-            taken[name] = content
-            self._splashes[spectrum.splash] = name
             kept.append(spectrum)
-            claims.append(Claim(name, content, spectrum.splash))
+            claims.append(claim)
             noted += [(note, name) for note in _notes(spectrum)]
         self.ledger.claim(window.key, claims)
         inputs = [token_input(spectrum) for spectrum in kept]
         peaks, losses = sparse_vectors([item.peaks for item in inputs])
         return Batch(window, kept, inputs, peaks, losses, claims, skipped, noted, len(records))
-
-    def _free_name(self, accession: str, content: bytes, taken: dict[str, bytes]) -> str | None:
-        """The first free name, or None where the very record is already there."""
-        name, number = accession, 1
-        while name in taken:
-            if taken[name] == content:
-                return None
-            number += 1
-            name = f"{accession}#{number}"
-            taken.update(self.ledger.known([name]))
-        return name
-
-    def _refusal(self, spectrum: Spectrum, name: str | None) -> tuple[str, str]:
-        """Reason and detail for leaving a spectrum out; empty to take it."""
-        if name is None:
-            return ALREADY_THERE, ""
-        if self.duplicates == "collapse":
-            owner = self._splashes.get(spectrum.splash) or self.ledger.owner_of_splash(spectrum.splash)
-            if owner is not None:
-                return DUPLICATE_SPLASH, f"same as {owner}"
-        return "", ""
-
-
-def content_digest(spectrum: Spectrum) -> bytes:
-    """Sixteen bytes that two records share only if they say the same."""
-    state = hashlib.blake2b(spectrum.mz.tobytes(), digest_size=16)
-    state.update(spectrum.intensity.tobytes())
-    told = (spectrum.precursor_mz, spectrum.charge, spectrum.adduct, sorted(spectrum.metadata.items()))
-    state.update(repr(told).encode())
-    return state.digest()
 
 
 def make_points(library: str, batch: Batch, embeddings: NDArray[np.float32]) -> list[Point]:

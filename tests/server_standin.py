@@ -20,6 +20,7 @@ from qdrant_client.http import models as rest
 
 from specsearch.store.server import ServerStore
 from specsearch.store.server_settings import ServerSettings
+from specsearch.store.server_terms import OLDEST_SERVER
 
 ADDRESS = "http://standin.test:6333"
 _WRITES = ("PUT", "PATCH", "DELETE")
@@ -33,7 +34,7 @@ class StandInServer(httpx.BaseTransport):
     Parameters
     ----------
     version : str
-        That it says it has.
+        That it says it has; those too old for us do not tell a collection's metadata.
     """
 
     def __init__(self, version: str = "1.19.1") -> None:
@@ -137,6 +138,8 @@ class StandInServer(httpx.BaseTransport):
     def _info(self, name: str) -> dict[str, Any]:
         info = _plain(self.local.get_collection(name))
         config = self._configs.get(name, {})
+        if tuple(map(int, self.version.split(".")[:2])) < OLDEST_SERVER:
+            info["config"].pop("metadata", None)
         for key in ("shard_number", "replication_factor", "write_consistency_factor", "on_disk_payload"):
             info["config"]["params"][key] = config.get(key)
         info["config"]["hnsw_config"].update(config.get("hnsw_config", {}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -295,3 +296,69 @@ class StoreContract:
         for act in (store.open, store.drop, store.exists, lambda n: store.create(n, CONTRACT)):
             with pytest.raises(StoreError, match="cannot be the name"):
                 act(bad)
+
+    def test_generations_change_places(self, store: Store, name: str, stored: list[Point]) -> None:
+        """A library's name leads to one of two, whole, at every moment; the end is as the beginning."""
+        other, again = replace(CONTRACT, encoder_digest="digest-2"), points(90, seed=1)
+        with store.create(name, CONTRACT) as collection:
+            collection.upsert(stored)
+        generations = store.generations(name)
+        assert generations.kept() is None
+        with generations.making(other) as made:
+            made.upsert(again)
+            made.optimize()
+            with store.open(name) as current:
+                require_generation(current, "digest-1", stored)
+        generations.publish()
+        for now, before in (((other, again), (CONTRACT, stored)), ((CONTRACT, stored), (other, again))):
+            kept = generations.kept()
+            assert kept is not None
+            assert kept.encoder_digest == before[0].encoder_digest
+            with store.open(name) as current, generations.open_kept() as older:
+                require_generation(current, now[0].encoder_digest, now[1])
+                require_generation(older, before[0].encoder_digest, before[1])
+            with pytest.raises(StoreError, match="still kept"), generations.making(other):
+                pass
+            if now[0] is other:
+                generations.turn_back()
+        generations.drop_kept()
+        assert generations.kept() is None
+        for act in (generations.open_kept, generations.turn_back, generations.drop_kept):
+            with pytest.raises(StoreError, match="Nothing older is kept"):
+                act()
+        with store.open(name) as current:
+            require_generation(current, "digest-1", stored)
+        store.drop(name)
+        assert not store.exists(name)
+        with store.create(name, CONTRACT) as collection:
+            assert collection.count() == 0
+
+    def test_a_generation_that_failed_leaves_the_library(
+        self, store: Store, name: str, stored: list[Point]
+    ) -> None:
+        other = replace(CONTRACT, encoder_digest="digest-2")
+        with store.create(name, CONTRACT) as collection:
+            collection.upsert(stored)
+        generations = store.generations(name)
+
+        def fail() -> None:
+            with generations.making(other) as made:
+                made.upsert(points(5))
+                raise KeyError
+
+        with pytest.raises(KeyError):
+            fail()
+        generations.publish()
+        assert generations.kept() is None
+        with store.open(name) as current:
+            require_generation(current, "digest-1", stored)
+
+
+def require_generation(collection: Collection, digest: str, wanted: list[Point]) -> None:
+    """Whose vectors a library is of, and that they are those of the points wanted."""
+    assert collection.contract.encoder_digest == digest
+    assert collection.count() == len(wanted)
+    query = VectorQuery("embedding", wanted[4].embedding, 1)
+    require_answer(collection.query([query])[0], brute_force(wanted, query), 1)
+    (hit,) = collection.query([query])[0]
+    assert hit.score == pytest.approx(1.0, abs=2e-3)

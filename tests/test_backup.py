@@ -106,6 +106,46 @@ def restore_into(folder: Path, archive: Path, name: str = "") -> None:
         restore(opened, store, name or opened.manifest.library)
 
 
+# Tried only
+
+
+def files_in(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_trial_says_what_would_be_made_and_makes_nothing(
+    commands: Commands, base: Path, tmp_path: Path, server: str
+) -> None:
+    archive, elsewhere = base / "lab.specsearch", tmp_path / "elsewhere"
+    before = files_in(tmp_path / "store")
+    for words in (
+        ("restore", archive, "--as", "new"),
+        ("restore", archive, "--store", elsewhere),
+        ("copy", "lab", "--to", elsewhere),
+        ("copy", "lab", "--to", server),
+    ):
+        told = commands.run(*words, "--dry-run").stderr
+        assert f"{N_SPECTRA} spectra of 'lab' in " in told
+        assert "Nothing was written" in told
+        assert ("MB are free there" in told) == (server not in words)
+    for words in (("restore", archive), ("copy", "lab", "--to", commands.store)):
+        assert "--as" in commands.run(*words, "--dry-run", code=1).stderr
+    spoiled = tmp_path / "spoiled.specsearch"
+    spoiled.write_bytes(archive.read_bytes()[:-100])
+    commands.run("restore", spoiled, "--as", "new", "--dry-run", code=1)
+    assert files_in(tmp_path / "store") == before
+    assert not elsewhere.exists()
+    assert commands.run("libraries", "--store", server).stderr.startswith("No library")
+
+
+def test_a_trial_looks_at_the_free_space(
+    commands: Commands, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("specsearch.store.space.FLOOR_BYTES", 2**60)
+    for words in (("restore", base / "lab.specsearch"), ("copy", "lab", "--to", commands.store)):
+        assert "MB are needed" in commands.run(*words, "--as", "new", "--dry-run", code=1).stderr
+
+
 # There and back
 
 

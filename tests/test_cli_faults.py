@@ -108,7 +108,7 @@ def test_wrong_usage_is_code_2(commands: Commands, words: tuple[str, ...]) -> No
     assert "Usage:" in commands.run(*words, code=2).stderr
 
 
-@pytest.mark.parametrize("name", ["../away", "", "a/b", ".hidden"])
+@pytest.mark.parametrize("name", ["../away", "", "a/b", ".hidden", "servers", "set-aside", "banks"])
 def test_names_that_are_no_libraries_touch_nothing(
     commands: Commands, spectra: Path, name: str, tmp_path: Path
 ) -> None:

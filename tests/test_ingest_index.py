@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -14,9 +15,11 @@ import pytest
 from samples import BROKEN_MGF, embedder, library_state, mgf, spectra
 
 from ingest.index import Progress, index_files
+from ingest.names import ALREADY_THERE, DUPLICATE_SPLASH, Duplicates
 from ingest.plan import windows
+from ingest.settling import ledger_path
 from ingest.summary import Summary
-from ingest.worker import ALREADY_THERE, DUPLICATE_SPLASH
+from ingest.trial import NEW, trial_ledger, try_file
 from specsearch.encoder.tokens import token_input
 from specsearch.errors import ContractMismatch, InputFileError
 from specsearch.spectra.spectrum import Spectrum
@@ -159,6 +162,28 @@ def test_duplicates_are_kept_and_counted_or_collapsed(store: Store, tmp_path: Pa
     assert names(store) == sorted(s.accession for s in SOME)
     example = collapsed.skipped[0]
     assert (example.accession, example.detail) == ("S0-twin", "same as S0")
+
+
+@pytest.mark.parametrize("duplicates", ["keep", "collapse"])
+def test_a_trial_counts_as_indexing_does(store: Store, tmp_path: Path, duplicates: Duplicates) -> None:
+    """On an empty library, and on one that has some of it; across files and windows."""
+    twins = [replace(s, accession=f"{s.accession}-twin") for s in SOME[:5]]
+    other = replace(SOME[7], accession="S3")
+    files = [
+        written(tmp_path / "a.mgf", SOME[:20], BROKEN_MGF),
+        written(tmp_path / "b.mgf", [*SOME[10:30], *twins, other, other]),
+        written(tmp_path / "c.mgf", [*SOME, *twins]),
+    ]
+    for some in (files[:1], files):
+        ledger = ledger_path(tmp_path / "work")
+        with trial_ledger(ledger if ledger.exists() else None) as tried:
+            counts = sum((try_file(path, tried, duplicates) for path in some), Counter())
+        n_before = len(names(store)) if store.exists("lib") else 0
+        index_files(some, store, "lib", EMBEDDER, tmp_path / "work", duplicates=duplicates)
+        assert counts.pop(NEW) == len(names(store)) - n_before > 0
+        assert counts["no peaks"] == 1
+    assert counts[ALREADY_THERE] == 60 + 6 * (duplicates == "keep")
+    assert counts[DUPLICATE_SPLASH] == 12 * (duplicates == "collapse")
 
 
 def test_broken_records_are_counted_located_and_named(store: Store, tmp_path: Path) -> None:

@@ -62,6 +62,20 @@ def test_an_error_is_one_line_and_its_exit_code(
     assert SECRET not in result.output
 
 
+@pytest.mark.parametrize("key", [f"{SECRET}\nx", f"{SECRET}\x01", f"{SECRET}é", "\u2018" + SECRET])
+def test_a_key_that_cannot_be_sent_is_not_said(commands: Commands, key: str) -> None:
+    commands.env["SPECSEARCH_QDRANT_API_KEY"] = key
+    result = commands.run("libraries", "--store", "http://localhost:9", code=1)
+    assert SECRET not in result.output + result.stderr
+    assert "SPECSEARCH_QDRANT_API_KEY" in result.stderr
+
+
+@pytest.mark.parametrize("who", [f"{SECRET}@", f"me:{SECRET}@"])
+def test_an_address_with_a_password_is_refused_and_not_said(commands: Commands, who: str) -> None:
+    result = commands.run("libraries", "--store", f"http://{who}localhost:9".replace(" ", "-"), code=1)
+    assert SECRET.replace(" ", "-") not in result.output + result.stderr
+
+
 def test_a_trial_counts_as_the_run_does_and_writes_nothing(commands: Commands, tmp_path: Path) -> None:
     del commands.env["SPECSEARCH_LOG"]
     file = tmp_path / "broken.mgf"
@@ -73,10 +87,36 @@ def test_a_trial_counts_as_the_run_does_and_writes_nothing(commands: Commands, t
     row = next(line for line in tried.stdout.splitlines() if "broken.mgf" in line).split()
     listed = commands.run("libraries").stdout
     assert int(row[-1]) == len(skipped)
-    assert f" {row[-2]} " in next(line for line in listed.splitlines() if "lib" in line.split())
+    assert row[-2] == "0"
+    assert f" {row[-3]} " in next(line for line in listed.splitlines() if "lib" in line.split())
     assert {line["reason"] for line in skipped} <= {
         line.partition(" x ")[2].rstrip(".") for line in tried.stderr.splitlines()
     }
+
+
+def test_a_trial_knows_what_is_there_already(commands: Commands, tmp_path: Path) -> None:
+    del commands.env["SPECSEARCH_LOG"]
+    some = spectra(30)
+    (tmp_path / "a.mgf").write_text(mgf(some[:20]))
+    (tmp_path / "b.mgf").write_text(mgf(some[15:]))
+    commands.run("index", tmp_path / "a.mgf", "--library", "lib")
+    before = contents(commands.store)
+    tried = commands.run("index", tmp_path / "a.mgf", tmp_path / "b.mgf", "--library", "lib", "--dry-run")
+    assert contents(commands.store) == before
+    counts = {line.split()[0]: line.split()[-3:] for line in tried.stdout.splitlines() if ".mgf" in line}
+    assert counts == {"a.mgf": ["0", "20", "0"], "b.mgf": ["10", "5", "0"]}
+    assert "10 spectra of 2 files would be indexed into 'lib'; 25 are there already" in tried.stderr
+    (commands.store / "lib" / "ingest" / "ledger.sqlite").unlink()
+    tried = commands.run("index", tmp_path / "b.mgf", "--library", "lib", "--dry-run")
+    assert "No ledger of 'lib' is on this machine" in tried.stderr
+    assert not (commands.store / "lib" / "ingest" / "ledger.sqlite").exists()
+    tried = commands.run("index", tmp_path / "b.mgf", "--library", "other", "--dry-run")
+    assert "15 spectra of 1 files would be indexed into 'other'; 0 are" in tried.stderr
+    assert not (commands.store / "other").exists()
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_figures_of_an_ingest_for_prometheus(commands: Commands, tmp_path: Path) -> None:

@@ -63,7 +63,8 @@ def test_the_key_travels_where_the_user_knows_the_network(
 ) -> None:
     address, shown = server
     commands = Commands(tmp_path, None)
-    commands.env |= {"SPECSEARCH_QDRANT_API_KEY": KEY, "SPECSEARCH_QDRANT_INSECURE": "1"}
+    # Secrets come from files that end with a line break, or two.
+    commands.env |= {"SPECSEARCH_QDRANT_API_KEY": f"{KEY}\r\n", "SPECSEARCH_QDRANT_INSECURE": "1"}
     assert "No library" in commands.run("libraries", "--store", address).stderr
     assert shown
     assert set(shown) == {KEY}

@@ -130,7 +130,14 @@ def test_the_command(material: Path, tmp_path: Path) -> None:
     commands.run("graph", "lib")
     map_kept = commands.store / "lib" / "graph" / "map.parquet"
     map_kept.write_bytes(b"of the old vectors")
+    before = files_in(commands.store)
+    tried = commands.run("reembed", "lib", *new, "--dry-run").stderr
+    assert f"{len(RECORDS)} spectra of 'lib' would be embedded with model" in tried
+    assert "already" in commands.run("reembed", "lib", "--dry-run").stderr
+    assert "Usage" in commands.run("reembed", "lib", *new, "--undo", "--dry-run", code=2).stderr
+    assert files_in(commands.store) == before
     told = commands.run("reembed", "lib", *new).stderr
+    assert "--drop-old" in commands.run("reembed", "lib", "--dry-run", code=1).stderr
     assert "--undo" in told
     assert not map_kept.exists()
     assert "already" in commands.run("reembed", "lib", *new).stderr
@@ -146,6 +153,10 @@ def test_the_command(material: Path, tmp_path: Path) -> None:
     assert "Nothing older" in commands.run("reembed", "lib", "--undo", code=1).stderr
     assert "Usage" in commands.run("reembed", "lib", "--undo", "--drop-old", code=2).stderr
     assert "no library 'nix'" in commands.run("reembed", "nix", code=1).stderr
+
+
+def files_in(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_the_command_on_a_server(material: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

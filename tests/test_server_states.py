@@ -14,7 +14,7 @@ import click
 import grpc
 import httpx
 import pytest
-from cli_runner import Commands
+from cli_runner import Commands, small_model
 from qdrant_client import models
 from qdrant_client.conversions.conversion import GrpcToRest, RestToGrpc
 from qdrant_client.grpc import (
@@ -35,12 +35,14 @@ from store_material import CONTRACT, points
 
 from specsearch.cli.server_options import server_options, tell_how_made
 from specsearch.errors import InputFileError, LibraryNotFound, StoreError
+from specsearch.search.self_check import check_state
 from specsearch.store.planner import LARGE_INDEX
 from specsearch.store.queries import ScoreRequest, VectorQuery
+from specsearch.store.schema import SPECTRA
 from specsearch.store.server import ServerStore
 from specsearch.store.server_connection import ServerAccess
 from specsearch.store.server_settings import Quantization, ServerSettings
-from specsearch.store.server_terms import INDEXING_OFF, INDEXING_ON
+from specsearch.store.server_terms import INDEXING_OFF, INDEXING_ON, payload_indexes
 
 
 @pytest.fixture(autouse=True)
@@ -77,6 +79,11 @@ def test_settings_arrive_and_are_read_back(settings: ServerSettings) -> None:
         assert small == {"binary": {"always_ram": True}}
     else:
         assert small is None
+    on_disk = {"index": {"on_disk": True}} if settings.on_disk else {"index": {}}
+    assert body["sparse_vectors"] == {"peaks": on_disk, "losses": on_disk}
+    schemas = [asked["field_schema"] for _, path, asked in server.asked if path.endswith("/index")]
+    assert [schema.get("on_disk", False) for schema in schemas] == [settings.on_disk] * len(schemas)
+    assert len(schemas) == len(payload_indexes(SPECTRA))
     assert store.made_with("lib") == settings
 
 
@@ -227,6 +234,45 @@ def test_a_server_that_does_not_build_is_not_waited_for(state: dict[str, Any], w
         library.optimize()
 
 
+@pytest.mark.parametrize(
+    ("state", "is_good", "words"),
+    [
+        ({}, True, ""),
+        ({"status": "red"}, False, "server's log"),
+        ({"status": "yellow"}, None, "wait"),
+        ({"status": "grey"}, None, "--repair"),
+    ],
+)
+def test_a_check_tells_the_state_of_a_server(state: dict[str, Any], is_good: bool | None, words: str) -> None:
+    server = StandInServer()
+    library = connected(server).create("lib", CONTRACT)
+    _, unbuilt = check_state(library.info())
+    assert (unbuilt.is_good, "not built yet" in unbuilt.detail) == (False, True)
+    assert "verify lib --repair" in unbuilt.next_step
+    library.optimize()
+    server.states = [state]
+    files, found = check_state(library.info())
+    assert (files.detail, found.is_good) == ("kept by the server", is_good)
+    assert words in found.next_step
+    assert bool(words) == bool(found.next_step)
+
+
+def test_the_list_of_libraries_tells_of_an_index_that_was_left_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = StandInServer()
+    monkeypatch.setattr(ServerStore, "connect", lambda *_, **__: connected(server))
+    commands = Commands(tmp_path, small_model(tmp_path / "model.safetensors"))
+    connected(server).create("lib", CONTRACT).close()
+    words = ("libraries", "--store", "http://standin.test:6333")
+    assert "index not built yet" in " ".join(commands.run(*words).stdout.split())
+    with connected(server).open("lib", write=True) as library:
+        library.optimize()
+    shown = commands.run(*words).stdout
+    assert "good" in shown
+    assert "not built" not in shown
+
+
 # What is wrong with a server
 
 
@@ -293,6 +339,28 @@ def test_a_server_too_old_is_left_alone(version: str) -> None:
     with pytest.raises(StoreError, match=r"1\.16 or newer.*every node"):
         connected(server).create("lib", CONTRACT)
     assert not server.local.get_collections().collections
+
+
+def test_an_older_node_of_a_cluster_is_told_apart() -> None:
+    """It has the collection and its alias, and knows no contract."""
+    server = StandInServer()
+    connected(server).create("lib", CONTRACT).upsert(points(3))
+    server.version = "1.15.9"
+    store = connected(server)
+    told = r"of version 1\.15\.9 and cannot tell .*'lib'.*Update every node"
+    for act in (
+        store.libraries,
+        lambda: store.open("lib"),
+        lambda: store.open("lib", write=True),
+        lambda: store.generations("lib"),
+        lambda: store.drop("lib"),
+    ):
+        with pytest.raises(StoreError, match=told):
+            act()
+    with pytest.raises(StoreError, match=told), store.making("lib", CONTRACT):
+        pass
+    server.version = "1.19.1"
+    assert store.open("lib").count() == 3
 
 
 def test_a_collection_made_by_hand_is_left_alone() -> None:

@@ -89,6 +89,9 @@ class TestServer(StoreContract):
         with self.opened(settings) as store, store.create(name, CONTRACT):
             assert store.made_with(name) == settings
             info = store._client.get_collection(store.place(name) or name)
+        sparse = info.config.params.sparse_vectors or {}
+        assert [params.index and params.index.on_disk for params in sparse.values()] == [True, True]
+        assert all(field.params.on_disk for field in info.payload_schema.values())
         assert info.config.hnsw_config.m == LARGE_INDEX.m
         assert info.config.hnsw_config.ef_construct == LARGE_INDEX.ef_construct
         assert set(info.payload_schema) == set(payload_indexes(SPECTRA))

@@ -142,6 +142,7 @@ def test_writing_again_seals_again(root: Path) -> None:
             collection.upsert(points(20, first=5000 + 20 * round_))
         with store.open("lib") as collection:
             assert collection.count() == N_POINTS - 3 + 20 * (round_ + 1)
+            assert collection.info().were_files_compared
 
 
 @pytest.mark.parametrize("reopen_for_writing", [False, True])
@@ -161,6 +162,7 @@ def test_kill_while_writing_loses_nothing_acknowledged(tmp_path: Path, reopen_fo
     with EmbeddedStore(tmp_path).open("lib", write=reopen_for_writing) as collection:
         wanted = [p.point_id for p in points(acknowledged)]
         assert len(collection.fetch(wanted)) == acknowledged
+        assert collection.info().were_files_compared is False
     assert json.loads((tmp_path / "lib/manifest.json").read_text())["state"] == "closed"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import uuid
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from cli_runner import Commands, small_model
 from graph_material import spectra
 
 from specsearch.spectra.writers import write_spectra
+from specsearch.store.integrity import mark_open
+from specsearch.store.points import Point
 from specsearch.store.store import open_store
 
 
@@ -36,7 +39,7 @@ def verdicts(shown: str) -> dict[str, str]:
 def test_a_good_library(commands: Commands) -> None:
     shown = verdicts(commands.run("verify", "lib", "--sample", 20).stdout)
     assert set(shown.values()) == {"good"}
-    assert len(shown) == 11
+    assert len(shown) == 13
     commands.run("verify", "nowhere", code=1)
 
 
@@ -44,8 +47,6 @@ def test_vectors_of_another_making(commands: Commands, tmp_path: Path) -> None:
     """One embedding turned round: its own peaks give another."""
     with open_store(commands.store) as store, store.open("lib", write=True) as collection:
         record = next(collection.scroll(with_vectors=True))
-        from specsearch.store.points import Point
-
         assert record.embedding is not None
         unit = record.embedding / np.linalg.norm(record.embedding)
         point = Point(record.point_id, -unit, record.peaks, record.losses, record.payload)
@@ -67,6 +68,52 @@ def test_a_ledger_that_is_wrong_is_mended(commands: Commands) -> None:
     assert "45 spectra" in commands.run("verify", "lib", code=1).stdout
     assert set(verdicts(commands.run("verify", "lib", "--repair").stdout).values()) == {"good"}
     assert set(verdicts(commands.run("verify", "lib").stdout).values()) == {"good"}
+
+
+def test_names_are_compared_where_counts_agree(commands: Commands, tmp_path: Path) -> None:
+    ledger = commands.store / "lib" / "ingest" / "ledger.sqlite"
+    with sqlite3.connect(ledger) as db:
+        (lost,) = db.execute("SELECT accession FROM spectra LIMIT 1").fetchone()
+        db.execute("UPDATE spectra SET accession = 'ghost' WHERE accession = ?", (lost,))
+    shown = " ".join(commands.run("verify", "lib", code=1).stdout.split())
+    assert "only in the ledger: 1, only in the library: 1, for example ghost" in shown
+    assert "Remove" in shown
+    ledger.unlink()
+    commands.run("index", tmp_path / "lib.mgf", "--library", "lib")
+    assert set(verdicts(commands.run("verify", "lib").stdout).values()) == {"good"}
+
+
+def test_files_that_could_not_be_compared_are_not_called_good(commands: Commands) -> None:
+    """As a killed writer leaves them."""
+    mark_open(commands.store / "lib")
+    shown = verdicts(commands.run("verify", "lib").stdout)
+    assert [line.split()[0] for line, word in shown.items() if word == "not checked"] == ["files"]
+    assert set(verdicts(commands.run("verify", "lib").stdout).values()) == {"good"}
+
+
+def test_a_point_under_an_id_that_is_not_its_own(commands: Commands) -> None:
+    with open_store(commands.store) as store, store.open("lib", write=True) as collection:
+        record = next(collection.scroll(with_vectors=True))
+        assert record.embedding is not None
+        unit = record.embedding / np.linalg.norm(record.embedding)
+        collection.delete([record.point_id])
+        other = str(uuid.uuid5(uuid.NAMESPACE_DNS, "lib"))
+        collection.upsert([Point(other, unit, record.peaks, record.losses, record.payload)])
+    shown = verdicts(commands.run("verify", "lib", code=1).stdout)
+    (bad,) = (line for line, word in shown.items() if word == "BAD")
+    assert "point ids" in bad
+    assert "1 not made" in bad
+
+
+def test_repeated_records_are_told_and_no_fault(commands: Commands, tmp_path: Path) -> None:
+    twice = [replace(spectrum, accession=f"again-{spectrum.accession}") for spectrum in spectra()[:4]]
+    write_spectra(tmp_path / "twice.parquet", [*spectra(), *twice])
+    commands.run("index", tmp_path / "twice.parquet", "--library", "twice")
+    (line,) = (
+        line for line in commands.run("verify", "twice").stdout.splitlines() if "repeated records" in line
+    )
+    assert "good" in line
+    assert "4 say the same" in line
 
 
 def test_a_file_cut_short(commands: Commands) -> None:

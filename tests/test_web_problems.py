@@ -140,7 +140,7 @@ def away(served: Served) -> ServerCollection:
     """The library on a server that is not there: nobody listens at this port."""
     client = QdrantClient(url="http://127.0.0.1:9", check_compatibility=False, timeout=5)
     contract = served.collections[LIBRARY].contract
-    return ServerCollection(client, LIBRARY, contract, place=LIBRARY, write=False)
+    return ServerCollection(client, LIBRARY, contract, place=LIBRARY, find_place=str, write=False)
 
 
 def test_a_library_that_is_gone_takes_no_other_with_it(served: Served) -> None:

@@ -12,6 +12,7 @@ import click
 
 from specsearch.cli.server_options import require_server, server_options
 from specsearch.cli.settings import API_KEY_ENV, StoreAt, store_option
+from specsearch.cli.transfer_trial import size_of, tell_made, trial_option
 
 if TYPE_CHECKING:
     from specsearch.store.archive import Archive
@@ -67,9 +68,12 @@ def backup(library: str, output: Path, store: StoreAt) -> None:
 @click.command()
 @click.argument("archive_path", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--as", "name", metavar="NAME", help="Name of the library.  [default: the one it had]")
+@trial_option
 @store_option
 @server_options
-def restore(archive_path: Path, name: str | None, store: StoreAt, settings: ServerSettings | None) -> None:
+def restore(
+    archive_path: Path, name: str | None, is_trial: bool, store: StoreAt, settings: ServerSettings | None
+) -> None:
     """Make the library in FILE, an archive of "specsearch backup", again.
 
     Into a folder or onto a server, wherever it came from. The library is there when every checksum was right
@@ -82,6 +86,12 @@ def restore(archive_path: Path, name: str | None, store: StoreAt, settings: Serv
     from specsearch.store.archive import Archive
 
     require_server(store, settings)
+    if is_trial:
+        with Archive(archive_path) as archive:
+            found = archive.manifest
+            origin = f"{found.library!r} in {archive_path}"
+            tell_made(found.n_points, origin, name or found.library, store, archive.n_bytes)
+        return
     with progress_bar() as bar:
         bar.add_task(f"checking {archive_path.name}", total=None)
         with Archive(archive_path) as archive, _ledger_in(archive) as ledger, store.open(settings) as opened:
@@ -103,10 +113,16 @@ def restore(archive_path: Path, name: str | None, store: StoreAt, settings: Serv
     help=f"Store to copy to: a folder, or the address of a Qdrant server (its API key from {API_KEY_ENV}).",
 )
 @click.option("--as", "name", metavar="NAME", help="Name of the copy.  [default: the same]")
+@trial_option
 @store_option
 @server_options
 def copy(
-    library: str, target: StoreAt, name: str | None, store: StoreAt, settings: ServerSettings | None
+    library: str,
+    target: StoreAt,
+    name: str | None,
+    is_trial: bool,
+    store: StoreAt,
+    settings: ServerSettings | None,
 ) -> None:
     """Copy LIBRARY to another store: from a folder to a server, or back.
 
@@ -124,6 +140,11 @@ def copy(
 
     require_server(target, settings)
     name = name or library
+    if is_trial:
+        with store.open() as opened, opened.open(library) as collection:
+            n_points = collection.count()
+        tell_made(n_points, f"{library!r} in {store.location}", name, target, size_of(store, library))
+        return
     with (
         store.open() as opened,
         opened.open(library) as collection,
@@ -139,8 +160,8 @@ def copy(
 @contextmanager
 def _ledger_of(library: str, store: StoreAt) -> Iterator[Path | None]:
     """A copy of a library's ledger; None where this machine has none."""
-    from ingest.index import ledger_path
     from ingest.ledger_copy import copy_ledger
+    from ingest.settling import ledger_path
 
     path = ledger_path(store.work_folder(library))
     if not path.exists():
@@ -168,8 +189,8 @@ def _ledger_in(archive: Archive) -> Iterator[Path | None]:
 
 def _placing(ledger: Path | None, store: StoreAt, library: str) -> Callable[[], None]:
     """What puts a ledger, or none, beside a library that is about to be seen."""
-    from ingest.index import ledger_path
     from ingest.ledger_copy import place_ledger
+    from ingest.settling import ledger_path
 
     return lambda: place_ledger(ledger, ledger_path(store.work_folder(library)))
 

@@ -157,7 +157,7 @@ def _apply(snapshot: Snapshot, duplicates: Duplicates, store: StoreAt) -> None:
         )
     say(
         f"Took {len(gone):,} spectra out of {snapshot.library!r}; "
-        f'"specsearch dedup {snapshot.library} --undo" puts them back.'
+        f'"specsearch dedup {snapshot.library} --undo{store.option()}" puts them back.'
     )
 
 

@@ -57,7 +57,10 @@ if TYPE_CHECKING:
     help='The Ray cluster, as "auto" or "ray://HEAD:10001".  [default: RAY_ADDRESS, else one started here]',
 )
 @click.option(
-    "--dry-run", "is_trial", is_flag=True, help="Only read: say what would be indexed and what skipped."
+    "--dry-run",
+    "is_trial",
+    is_flag=True,
+    help="Only read: say what would be indexed, what is there already, and what skipped.",
 )
 @store_option
 @server_options
@@ -91,7 +94,7 @@ def index(
         raise click.UsageError("--ray-address needs --engine ray.")
     require_server(store, settings)
     if is_trial:
-        show_trial(files)
+        show_trial(files, library, store, duplicates)
         return
     embedder = ModelAt(model_path, key_map_path).load()
     make_engine = _engine(engine, ray_address)
@@ -121,9 +124,7 @@ def index_into(
     from ingest.engines import here
     from ingest.index import index_files
     from specsearch.cli.screen import progress_bar
-    from specsearch.store.set_aside import count_set_aside
 
-    work, aside = store.work_folder(library), count_set_aside(store.set_aside_folder(library))
     with store.open(settings) as opened, progress_bar() as bar:
         tell_how_made(opened, library, settings)
         return index_files(
@@ -131,9 +132,9 @@ def index_into(
             opened,
             library,
             embedder,
-            work,
+            store.work_folder(library),
             duplicates=duplicates,
-            n_set_aside=aside,
+            aside=store.set_aside_folder(library),
             progress=_watching(bar, library, metrics_path),
             make_engine=make_engine or here,
         )
@@ -155,8 +156,9 @@ def _engine(name: str, ray_address: str | None) -> MakeEngine | None:
     if name != "ray":
         return None
     from ingest.ray_engine import on_ray
+    from specsearch.cli.screen import say
 
-    return on_ray(ray_address)
+    return on_ray(ray_address, say)
 
 
 def show_summary(summary: Summary) -> None:

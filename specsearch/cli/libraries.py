@@ -52,7 +52,9 @@ def drop(name: str, yes: bool, store: StoreAt) -> None:
         if opened.exists(name) and not yes:
             click.confirm(f"Remove the library {name!r} from {store.location}?", abort=True, err=True)
         opened.drop(name)
-    shutil.rmtree(store.work_folder(name), ignore_errors=True)  # its ledger speaks of nothing any more
+    # Its ledger speaks of nothing any more; what was set aside has vectors of a model it may not get again.
+    for folder in (store.work_folder(name), store.set_aside_folder(name)):
+        shutil.rmtree(folder, ignore_errors=True)
     say(f"The library {name!r} was removed.")
 
 
@@ -78,7 +80,8 @@ def _state(store: Store, name: str, digest: str) -> tuple[str, str, str]:
         return "?", "?", f"damaged: {error}"
     except StoreError as error:
         return "?", "?", f"cannot be opened: {error}"
-    health = "good" if info.is_healthy else info.detail
+    is_good = info.is_healthy and not info.next_step
+    health = "good" if is_good else f"{info.detail}. {info.next_step}".rstrip(". ")
     return f"{info.n_points:,}", _encoder(contract.encoder_digest, digest), health
 
 

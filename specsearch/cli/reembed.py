@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from specsearch.cli.settings import ModelAt, StoreAt, model_options, store_option
+from specsearch.cli.transfer_trial import size_of, space_for, trial_option
 from specsearch.errors import StoreError
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ _DIGITS = 8  # of a model's digest, where people compare
 )
 @click.option("--undo", "is_undone", is_flag=True, help="Go back to the library as it was before.")
 @click.option("--drop-old", "is_dropped", is_flag=True, help="Remove the library as it was before.")
+@trial_option
 @store_option
 @model_options
 def reembed(
@@ -36,6 +38,7 @@ def reembed(
     sample: int,
     is_undone: bool,
     is_dropped: bool,
+    is_trial: bool,
     store: StoreAt,
     model_path: Path | None,
     key_map_path: Path | None,
@@ -57,7 +60,11 @@ def reembed(
     """
     if is_undone and is_dropped:
         raise click.UsageError("--undo goes back to what --drop-old removes: name one of them.")
-    if is_undone:
+    if is_trial and (is_undone or is_dropped):
+        raise click.UsageError("--dry-run is for embedding again, not for --undo or --drop-old.")
+    if is_trial:
+        _tell(library, store, ModelAt(model_path, key_map_path))
+    elif is_undone:
         _undo(library, store)
     elif is_dropped:
         _drop_old(library, store)
@@ -90,6 +97,34 @@ def _reembed(library: str, n_sampled: int, store: StoreAt, embedder: Embedder) -
     say(
         f"The library {library!r} is embedded with model {digest} now. As it was, it is kept: "
         f'"specsearch reembed {library} --undo{store.option()}" goes back, --drop-old instead removes it.'
+    )
+
+
+def _tell(library: str, store: StoreAt, model: ModelAt) -> None:
+    """Say what would be done, or why it would not."""
+    from specsearch.cli.screen import say
+    from specsearch.store.generations import require_none_kept
+    from specsearch.store.set_aside import count_set_aside
+    from specsearch.store.vectors import contract_of
+
+    card = model.read()[1]
+    digest = card.digest[:_DIGITS]
+    with store.open() as opened:
+        with opened.open(library) as old:
+            n_points, contract = old.count(), old.contract
+        if contract.is_same(contract_of(card)):
+            say(f"The library {library!r} is embedded with this model ({digest}) already.")
+            return
+        require_none_kept(opened.generations(library).kept(), library)
+    if n_aside := count_set_aside(store.set_aside_folder(library)):
+        raise StoreError(
+            f"{n_aside:,} spectra that dedup took out of {library!r} would keep vectors of the old model.",
+            f'Put them back first: "specsearch dedup {library} --undo"; dedup again afterwards.',
+        )
+    space = space_for(store, library, size_of(store, library))
+    say(
+        f"{n_points:,} spectra of {library!r} would be embedded with model {digest} instead of "
+        f"{contract.encoder_digest[:_DIGITS]}, and kept as they are beside that{space}. Nothing was written."
     )
 
 

@@ -25,9 +25,8 @@ def make_writer(at: StoreAt, opened: Store, served: Served) -> Writer:
 
 def _index(at: StoreAt, embedder: Embedder, opened: Store, library: str, path: Path) -> Written:
     from ingest.index import index_files
-    from specsearch.store.set_aside import count_set_aside
     from specsearch.web.writing import Written
 
-    work, aside = at.work_folder(library), count_set_aside(at.set_aside_folder(library))
-    summary = index_files([path], opened, library, embedder, work, n_set_aside=aside)
+    work, aside = at.work_folder(library), at.set_aside_folder(library)
+    summary = index_files([path], opened, library, embedder, work, aside=aside)
     return Written(summary.n_read, summary.n_indexed, summary.n_in_library, summary.complaints)

@@ -35,7 +35,9 @@ _OPTIONS = (
         help="Likewise: search over smaller vectors, then rescore by the stored ones.  [default: none]",
     ),
     click.option(
-        "--on-disk", is_flag=True, help="Likewise: keep vectors and records on disk, not in memory."
+        "--on-disk",
+        is_flag=True,
+        help="Likewise: keep vectors, records and their indexes on disk.",
     ),
 )
 

@@ -67,7 +67,7 @@ class StoreAt:
 
         if not self.is_server:
             return open_store(self.folder)
-        key = os.environ.get(API_KEY_ENV) or None
+        key = os.environ.get(API_KEY_ENV, "").strip() or None  # secrets' files end with a line break
         return open_store(self.location, key, _server_access(), settings)
 
     def work_folder(self, library: str) -> Path:
@@ -79,7 +79,9 @@ class StoreAt:
 
     def set_aside_folder(self, library: str) -> Path:
         """Where spectra lie that "dedup" took out of a library."""
-        folder = self.work_folder(library).parent / "set-aside"
+        from specsearch.store.names import SET_ASIDE
+
+        folder = self.work_folder(library).parent / SET_ASIDE
         return folder / library if self.is_server else folder
 
     @property
@@ -92,10 +94,12 @@ class StoreAt:
     @property
     def _local(self) -> Path:
         """The store's folder; a server has none of ours, so it goes by a hash of its address."""
+        from specsearch.store.names import SERVERS
+
         if not self.is_server:
             return self.folder
         server = hashlib.sha256(self.location.rstrip("/").encode()).hexdigest()[:16]
-        return _user_data() / "servers" / server
+        return _user_data() / SERVERS / server
 
     def option(self) -> str:
         """The option that leads here, for commands shown to the user; empty where it is the default."""

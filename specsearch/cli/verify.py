@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from specsearch.search.self_check import Finding
+    from specsearch.search.snapshot import Snapshot
 
 _MARKS = {True: "good", False: "BAD", None: "not checked"}
 
@@ -67,15 +68,15 @@ def verify(
 def _findings(library: str, sample: int, store: StoreAt, model: ModelAt, bar: Progress) -> list[Finding]:
     import numpy as np
 
-    from specsearch.search.self_check import Finding, check_encoder, check_recall, check_records
+    from specsearch.search.self_check import check_encoder, check_recall, check_records, check_state
     from specsearch.search.snapshot import read_snapshot
 
     with store.open() as opened, opened.open(library) as collection:
         n_all = collection.count()
-        sealed = "every file as it was written" if not store.is_server else "kept by the server"
-        findings = [Finding("files", True, sealed), _ledger(library, store, n_all)]
+        findings = list(check_state(collection.info()))
         task = bar.add_task(f"reading {library}", total=n_all)
         snapshot = read_snapshot(collection, advance=lambda n: bar.advance(task, n))
+        findings.append(_ledger(library, store, snapshot))
         findings += check_records(snapshot, n_all)
         rows = np.sort(np.random.default_rng(0).permutation(len(snapshot))[:sample])
         bar.add_task("embedding and searching a sample", total=None)
@@ -84,10 +85,12 @@ def _findings(library: str, sample: int, store: StoreAt, model: ModelAt, bar: Pr
     return findings
 
 
-def _ledger(library: str, store: StoreAt, n_all: int) -> Finding:
-    from ingest.index import ledger_path
+def _ledger(library: str, store: StoreAt, snapshot: Snapshot) -> Finding:
     from ingest.ledger import Ledger
+    from ingest.settling import ledger_path
+    from ingest.verify import compare_names
     from specsearch.search.self_check import Finding
+    from specsearch.store.schema import Key
     from specsearch.store.set_aside import count_set_aside
 
     path = ledger_path(store.work_folder(library))
@@ -95,22 +98,27 @@ def _ledger(library: str, store: StoreAt, n_all: int) -> Finding:
         return Finding("ledger", None, "there is none on this machine")
     with Ledger(path) as ledger:
         n_open, n_known = len(ledger.unfinished()), ledger.n_spectra()
-    n_aside = count_set_aside(store.set_aside_folder(library))
-    is_good = not n_open and n_known in (n_all, n_all + n_aside)
+        found = compare_names(ledger, snapshot.texts(Key.ACCESSION))
+    n_all, n_aside = len(snapshot), count_set_aside(store.set_aside_folder(library))
     detail = f"{n_known:,} spectra, {n_open:,} of a run that was not finished; the library has {n_all:,}"
     detail += f", and {n_aside:,} are set aside" if n_aside else ""
-    step = "" if is_good else f"specsearch verify {library} --repair, or index the same files again"
-    return Finding("ledger", is_good, detail, step)
+    if not n_open and not found.n_only_library and found.n_only_ledger in (0, n_aside):
+        return Finding("ledger", True, detail)
+    detail += f"; only in the ledger: {found.n_only_ledger:,}, only in the library: {found.n_only_library:,}"
+    detail += f", for example {', '.join(found.examples)}" if found.examples else ""
+    if not n_open and n_known in (n_all, n_all + n_aside):  # counts are what a repair goes by
+        step = f"Remove {path}: it is made again from the library when the same files are indexed again"
+    else:
+        step = f"specsearch verify {library} --repair, or index the same files again"
+    return Finding("ledger", False, detail, step)
 
 
 def _repair(library: str, store: StoreAt) -> None:
-    from ingest.index import ledger_path, settle
-    from ingest.ledger import Ledger
-    from specsearch.store.set_aside import count_set_aside
+    from ingest.settling import held_ledger, ledger_path, settle
 
     with store.open() as opened, opened.open(library, write=True) as collection:
-        path = ledger_path(store.work_folder(library))
-        if path.exists():
-            with Ledger(path) as ledger:
-                settle(library, collection, ledger, count_set_aside(store.set_aside_folder(library)))
+        work = store.work_folder(library)
+        if ledger_path(work).exists():
+            with held_ledger(library, work) as ledger:
+                settle(library, collection, ledger, store.set_aside_folder(library))
         collection.optimize()

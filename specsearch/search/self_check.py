@@ -12,8 +12,8 @@ from specsearch.encoder.embedder import Embedder
 from specsearch.search.snapshot import Snapshot
 from specsearch.spectra.cleaning import ENCODER_RECIPE, clean
 from specsearch.store.filters import Filter
-from specsearch.store.points import SparseVector
-from specsearch.store.queries import VectorQuery
+from specsearch.store.points import SparseVector, point_id
+from specsearch.store.queries import CollectionInfo, VectorQuery
 from specsearch.store.schema import Key, VectorName
 from specsearch.store.spectra import spectrum_of
 from specsearch.store.store import Collection
@@ -47,6 +47,19 @@ class Finding:
     next_step: str = ""
 
 
+def check_state(info: CollectionInfo) -> Iterator[Finding]:
+    """What was known of the files when the library was opened, and what a server says of itself."""
+    if info.were_files_compared is None:
+        yield Finding("files", True, "kept by the server")
+        is_good = info.is_healthy and not info.next_step
+        yield Finding("server", is_good if info.is_settled else None, info.detail, info.next_step)
+    elif info.were_files_compared:
+        yield Finding("files", True, "every file as it was written")
+    else:
+        detail = "the last writer did not close it, so there was nothing to compare with"
+        yield Finding("files", None, detail, "The next verify compares with what is there now.")
+
+
 def check_records(snapshot: Snapshot, count: int) -> Iterator[Finding]:
     """Counts, names and vectors of a library that was read whole, so that every record could be decoded."""
     again = "Index the library again from its files."
@@ -56,8 +69,23 @@ def check_records(snapshot: Snapshot, count: int) -> Iterator[Finding]:
     names = snapshot.table[Key.SPECTRUM_ID].to_pylist()
     n_twice = len(names) - len(set(names))
     yield Finding("spectrum ids", not n_twice, f"{n_twice:,} used twice", again if n_twice else "")
+    n_other = sum(
+        made != point_id(snapshot.library, accession)
+        for made, accession in zip(snapshot.point_ids, snapshot.texts(Key.ACCESSION), strict=True)
+    )
+    detail = f"{n_other:,} not made of library and accession"
+    yield Finding("point ids", not n_other, detail, again if n_other else "")
+    yield _repeated_records(snapshot)
     n_bad = int((~np.isfinite(snapshot.embeddings).all(axis=1)).sum())
     yield Finding("embeddings are numbers", not n_bad, f"{n_bad:,} are not", again if n_bad else "")
+
+
+def _repeated_records(snapshot: Snapshot) -> Finding:
+    """No fault: a library may say the same under two names, and somebody may want to know."""
+    digests = [digest for digest in snapshot.table[Key.CONTENT].to_pylist() if digest]
+    n_repeated = len(digests) - len(set(digests))
+    step = f'"specsearch dedup {snapshot.library}" shows them' if n_repeated else ""
+    return Finding("repeated records", True, f"{n_repeated:,} say the same as another", step)
 
 
 def check_encoder(collection: Collection, embedder: Embedder, point_ids: Sequence[str]) -> Iterator[Finding]:

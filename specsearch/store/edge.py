@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from specsearch.errors import StoreError
 from specsearch.store import edge_terms as terms
 from specsearch.store.filters import Filter
-from specsearch.store.integrity import SHARD
+from specsearch.store.integrity import SHARD, TURN, read_json, write_json
 from specsearch.store.payload import annotated, unpack_payload
 from specsearch.store.planner import LARGE_INDEX, LARGE_LIBRARY, UNINDEXED_POINTS, plan_searches
 from specsearch.store.points import Point, SparseVector
@@ -183,8 +183,22 @@ class EdgeCollection:
         with self._shard("describe") as shard:
             info = shard.info()
         return CollectionInfo(
-            self.name, info.points_count, info.segments_count, info.indexed_vectors_count, True, "embedded"
+            self.name,
+            info.points_count,
+            info.segments_count,
+            info.indexed_vectors_count,
+            True,
+            "embedded",
+            were_files_compared=self._session.was_sealed,
         )
+
+    def turn(self) -> str | None:
+        path = self._folder / TURN
+        return str(read_json(path).get("turn")) if path.exists() else None
+
+    def take_turn(self, turn: str) -> None:
+        with self._shard("write to"):
+            write_json(self._folder / TURN, {"turn": turn})
 
     def flush(self) -> None:
         with self._shard("flush", write=True) as shard:

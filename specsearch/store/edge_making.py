@@ -10,7 +10,7 @@ from pathlib import Path
 
 from specsearch.store.edge import EdgeCollection
 from specsearch.store.edge_terms import ENGINE, ENGINE_VERSION, create_shard
-from specsearch.store.integrity import CONTRACT, MANIFEST, SHARD, mark_open, write_json
+from specsearch.store.integrity import CONTRACT, MANIFEST, SHARD, TURN, mark_open, write_json
 from specsearch.store.planner import IndexSettings
 from specsearch.store.schema import Contract
 from specsearch.store.session import LOCK, Session
@@ -62,7 +62,7 @@ def remove_files(folder: Path) -> None:
     """Remove a library's files, and its folder; other files there stay."""
     (folder / CONTRACT).unlink(missing_ok=True)
     shutil.rmtree(folder / SHARD, ignore_errors=True)
-    for name in (MANIFEST, LOCK):
+    for name in (MANIFEST, TURN, LOCK):
         (folder / name).unlink(missing_ok=True)
     with suppress(OSError):  # not empty: something of somebody else's
         folder.rmdir()

@@ -20,6 +20,7 @@ from specsearch.errors import StoreDamaged, StoreFull
 MANIFEST = "manifest.json"
 CONTRACT = "contract.json"
 SHARD = "shard"
+TURN = "turn.json"  # not under the manifest's care: it is written while the rest stays as it is
 _CHUNK_BYTES = 2**22
 _BEGUN = ".atomicwrite*"  # folders in which the engine begins files, also when it loads
 _NEXT_STEP = "Index the library again from its files, or bring the folder back from a backup."

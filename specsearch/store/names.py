@@ -6,8 +6,8 @@ import re
 
 from specsearch.errors import StoreError
 
-BANKS = "banks"
-"""The folder of the banks lies among those of the libraries, so that none can have its name."""
+BANKS, SERVERS, SET_ASIDE = "banks", "servers", "set-aside"
+"""Folders that lie among those of the libraries, so that none can have their names."""
 
 _ALLOWED = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 
@@ -19,9 +19,9 @@ def require_library_name(name: str, kind: str = "library") -> str:
     ------
     StoreError
         Unless it is 1 to 100 letters, digits, ``.``, ``_`` or ``-`` and does not begin with ``.`` or ``-``
-        (no hidden folder, no parent folder, no option of a command), and for ``banks``.
+        (no hidden folder, no parent folder, no option of a command), and for names of folders of ours.
     """
-    if not _ALLOWED.fullmatch(name) or name == BANKS:
+    if not _ALLOWED.fullmatch(name) or name in (BANKS, SERVERS, SET_ASIDE):
         raise StoreError(
             f"{name!r} cannot be the name of a {kind}.",
             "Use 1 to 100 letters, digits, '.', '_' or '-', beginning with a letter, a digit or '_'.",

@@ -105,6 +105,13 @@ class CollectionInfo:
         Whether the engine reports nothing wrong.
     detail : str
         The engine's own words about its state.
+    next_step : str
+        What to do about it; empty where nothing is to be done.
+    is_settled : bool
+        False while the engine works on its indexes, or is about to.
+    were_files_compared : bool, optional
+        Whether the files were what their last writer had left, when the library was opened; False where that
+        writer never closed it, so that there was nothing to compare with, and None where files are not ours.
     """
 
     name: str
@@ -113,6 +120,9 @@ class CollectionInfo:
     n_indexed_vectors: int
     is_healthy: bool
     detail: str
+    next_step: str = ""
+    is_settled: bool = True
+    were_files_compared: bool | None = None
 
 
 def best_first(hits: Iterable[Hit]) -> list[Hit]:

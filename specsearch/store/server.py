@@ -25,6 +25,7 @@ from specsearch.store.server_retry import ask
 from specsearch.store.server_settings import ServerSettings
 
 ENGINE: Final = "qdrant-server"
+_OLDEST: Final = ".".join(map(str, terms.OLDEST_SERVER))
 
 
 class ServerStore:
@@ -50,7 +51,7 @@ class ServerStore:
     ) -> None:
         self._client = client
         self._close: Callable[[], None] = client.close
-        self._places = Places(client, settings or ServerSettings(), find_writer)
+        self._places = Places(client, settings or ServerSettings(), find_writer, self.place)
         self.aliases = Aliases(client)
 
     @classmethod
@@ -88,7 +89,11 @@ class ServerStore:
     def libraries(self) -> list[str]:
         plain = {name: name for name in self._places.names() if SEPARATOR not in name}
         places = plain | self.aliases.libraries()
-        return sorted(name for name, place in places.items() if _is_library(self._places.contract(place)))
+        contracts = {name: self._places.contract(place) for name, place in places.items()}
+        for name, contract in contracts.items():
+            if contract is None and name not in plain:
+                self._require_new_node(name)
+        return sorted(name for name, contract in contracts.items() if _is_library(contract))
 
     def exists(self, name: str) -> bool:
         place = self.place(name)
@@ -140,7 +145,7 @@ class ServerStore:
         return ServerGenerations(self, name)
 
     def _stamped(self, contract: Contract) -> Contract:
-        version = ask("ask for the server's version", self._client.info).version
+        version = self._version()
         _require_new_enough(version)
         return replace(contract, engine=ENGINE, engine_version=version)
 
@@ -157,6 +162,7 @@ class ServerStore:
                 f"The server already has a library {name!r}.", "Drop it first, or choose another name."
             )
         if there is not None:
+            self._require_new_node(name)
             raise StoreError(
                 f"The server already has a collection {name!r} that specsearch did not make.",
                 "Choose another name.",
@@ -223,13 +229,30 @@ class ServerStore:
         Raises
         ------
         LibraryNotFound, StoreDamaged
+        StoreError
+            If the node that answers is too old to know it.
         """
         values = self._places.contract(place)
         if values is None:
+            self._require_new_node(name)
             raise self._no_library(name)
         if not isinstance(values, dict):
             raise StoreDamaged(f"The contract of {name!r} makes no sense.", "Index the library again.")
         return Contract.from_dict(values)
+
+    def _require_new_node(self, name: str) -> None:
+        """Raise where a collection with a name of ours has no contract since the node asked keeps none."""
+        has_our_name = self.aliases.current(name) is not None or bool(self.aliases.generations(name))
+        version = self._version()
+        if has_our_name and _is_too_old(version):
+            raise StoreError(
+                f"The Qdrant node that answers is of version {version} and cannot tell who made {name!r}, a "
+                "library made with newer ones.",
+                f"Update every node of the cluster to {_OLDEST} or newer.",
+            )
+
+    def _version(self) -> str:
+        return str(ask("ask for the server's version", self._client.info).version)
 
     def _no_library(self, name: str) -> LibraryNotFound:
         known = f"There are: {', '.join(self.libraries()) or 'none'}."
@@ -246,11 +269,14 @@ def _is_library(contract: Any) -> bool:
     return contract is not None and not holds_molecules
 
 
-def _require_new_enough(version: str) -> None:
+def _is_too_old(version: str) -> bool:
     found = re.match(r"(\d+)\.(\d+)", version)
-    if found and (int(found[1]), int(found[2])) < terms.OLDEST_SERVER:
-        oldest = ".".join(map(str, terms.OLDEST_SERVER))
+    return found is not None and (int(found[1]), int(found[2])) < terms.OLDEST_SERVER
+
+
+def _require_new_enough(version: str) -> None:
+    if _is_too_old(version):
         raise StoreError(
-            f"The Qdrant server is of version {version}; only {oldest} or newer keeps who made a library.",
+            f"The Qdrant server is of version {version}; only {_OLDEST} or newer keeps who made a library.",
             "Update it, on every node of a cluster.",
         )

@@ -26,8 +26,11 @@ from specsearch.store.store import IndexWatch
 from specsearch.store.validation import require_query, require_valid
 
 _UPSERT_BATCH: Final = 256  # about 3 MB of JSON, far below the server's limit of 32 MB
+_TURN_KEY: Final = "specsearch_turn"  # merged into the collection's metadata: other keys stay
+_WORKING: Final = (models.CollectionStatus.YELLOW, models.CollectionStatus.GREY)
 
 Answer = TypeVar("Answer")
+FindPlace = Callable[[str], str | None]
 
 
 class ServerCollection:
@@ -43,6 +46,8 @@ class ServerCollection:
     place : str
         Name of the collection. The library's alias would not do: when it leads elsewhere, whoever has the
         library open would ask one model's vectors with another's.
+    find_place : callable
+        Tells which collection a library's name leads to now.
     write : bool
     quantization : Quantization
         That the server searches with.
@@ -57,6 +62,7 @@ class ServerCollection:
         contract: Contract,
         *,
         place: str,
+        find_place: FindPlace,
         write: bool,
         quantization: Quantization = Quantization.NONE,
         find_writer: Callable[[], QdrantClient] | None = None,
@@ -64,6 +70,7 @@ class ServerCollection:
         self.name = name
         self.contract = contract
         self._place = place
+        self._find_place = find_place
         self._open_client: QdrantClient | None = client
         self._write = write
         self._quantization = quantization
@@ -202,7 +209,7 @@ class ServerCollection:
 
     def info(self) -> CollectionInfo:
         info = self._ask("describe", lambda client: client.get_collection(self._place))
-        unbuilt = ", search index not built yet: index again" if is_left_off(info) else ""
+        unbuilt = ", search index not built yet" if is_left_off(info) else ""
         return CollectionInfo(
             self.name,
             info.points_count or 0,
@@ -210,7 +217,20 @@ class ServerCollection:
             info.indexed_vectors_count or 0,
             info.status != models.CollectionStatus.RED,
             f"server, status {info.status.value}{unbuilt}",
+            _next_step(self.name, info),
+            is_settled=info.status not in _WORKING,
         )
+
+    def turn(self) -> str | None:
+        if self._find_place(self.name) not in (self._place, None):
+            return None
+        info = self._ask("describe", lambda client: client.get_collection(self._place))
+        turn = (info.config.metadata or {}).get(_TURN_KEY)
+        return None if turn is None else str(turn)
+
+    def take_turn(self, turn: str) -> None:
+        metadata = {_TURN_KEY: turn}
+        self._ask("write to", lambda client: client.update_collection(self._place, metadata=metadata))
 
     def flush(self) -> None:
         """Nothing to do: the server acknowledges a write once it is in its log."""
@@ -229,3 +249,14 @@ class ServerCollection:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _next_step(name: str, info: models.CollectionInfo) -> str:
+    """What to do about a collection's state; empty where nothing is to be done."""
+    if info.status == models.CollectionStatus.RED:
+        return "Look into the server's log (often a full disk, or too little memory), and start it again"
+    if info.status == models.CollectionStatus.YELLOW:
+        return "It works on its search index: wait until that is done"
+    if info.status == models.CollectionStatus.GREY or is_left_off(info):
+        return f'"specsearch verify {name} --repair" builds it'
+    return ""

@@ -68,12 +68,15 @@ class Connection:
     Raises
     ------
     StoreError
-        If the key would travel unencrypted to another machine over a network that nobody called private.
+        If the key would travel unencrypted to another machine over a network that nobody called private, or
+        key or address are such as no server has.
     InputFileError
         If the certificates cannot be read.
     """
 
     def __init__(self, url: str, access: ServerAccess, **more: Any) -> None:
+        _require_no_name_in(url)
+        _require_sendable(access.api_key or "")
         if access.api_key and not access.is_private_network:
             _require_safe_road(url)
         self._url = url
@@ -143,6 +146,24 @@ def _require_safe_road(url: str) -> None:
             "The API key would travel unencrypted.",
             "Use an https:// address for a server elsewhere, or set SPECSEARCH_QDRANT_INSECURE=1 if nobody "
             "else is on the network between.",
+        )
+
+
+def _require_no_name_in(url: str) -> None:
+    parts = urlsplit(url)
+    if parts.username or parts.password:  # the client leaves them out, and messages name the address
+        raise StoreError(
+            "The address of a Qdrant server holds no name or password.",
+            "Give the API key in SPECSEARCH_QDRANT_API_KEY, and the address without what is before the @.",
+        )
+
+
+def _require_sendable(key: str) -> None:
+    """Raise without a word of the key, as the client would not."""
+    if not (key.isascii() and key.isprintable()) or key != key.strip():
+        raise StoreError(
+            "The API key of the Qdrant server holds characters that no key has.",
+            "Look how SPECSEARCH_QDRANT_API_KEY was set: line breaks and quotation marks often slip in.",
         )
 
 

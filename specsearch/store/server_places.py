@@ -14,7 +14,7 @@ from qdrant_client.http.exceptions import UnexpectedResponse
 from specsearch.errors import LibraryNotFound, StoreError
 from specsearch.store import server_terms as terms
 from specsearch.store.schema import Contract
-from specsearch.store.server_collection import ServerCollection
+from specsearch.store.server_collection import FindPlace, ServerCollection
 from specsearch.store.server_retry import ask
 from specsearch.store.server_settings import ServerSettings
 
@@ -36,14 +36,20 @@ class Places:
     settings : ServerSettings
         For those created through this object.
     find_writer : FindWriter, optional
+    find_place : FindPlace
     """
 
     def __init__(
-        self, client: QdrantClient, settings: ServerSettings, find_writer: FindWriter | None
+        self,
+        client: QdrantClient,
+        settings: ServerSettings,
+        find_writer: FindWriter | None,
+        find_place: FindPlace,
     ) -> None:
         self._client = client
         self._settings = settings
         self._find_writer = find_writer
+        self._find_place = find_place
 
     def names(self) -> list[str]:
         """All collections of the server, those of others too."""
@@ -148,6 +154,7 @@ class Places:
             name,
             made,
             place=place,
+            find_place=self._find_place,
             write=write,
             quantization=terms.quantization_of(info),
             find_writer=None if find is None or mark is None else lambda: find(place, (_MARK_KEY, mark)),
@@ -155,7 +162,8 @@ class Places:
 
     def _index_fields(self, place: str, made: Contract, info: models.CollectionInfo) -> None:
         """Index the keys that are filtered by, as far as whoever created the collection did not get to it."""
-        for key, schema in terms.payload_indexes(made.layout).items():
+        is_on_disk = terms.settings_of(info).on_disk
+        for key, schema in terms.payload_indexes(made.layout, on_disk=is_on_disk).items():
             if key not in info.payload_schema:
                 self._index_field(place, key, schema)
 

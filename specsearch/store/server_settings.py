@@ -36,7 +36,8 @@ class ServerSettings:
         Copies that must have a write before it counts; None leaves it to the server (one).
     quantization : Quantization
     on_disk : bool
-        Keep vectors and payloads on disk and read them when asked for; small vectors stay in memory.
+        Keep vectors, payloads and their indexes (of peaks and losses, too) on disk and read them when asked
+        for; the graph and small vectors stay in memory.
 
     Raises
     ------

@@ -32,7 +32,8 @@ def collection_config(contract: Contract, settings: ServerSettings) -> dict[str,
             )
         },
         "sparse_vectors_config": {
-            name: models.SparseVectorParams() for name in contract.layout.sparse_vectors
+            name: models.SparseVectorParams(index=models.SparseIndexParams(on_disk=settings.on_disk or None))
+            for name in contract.layout.sparse_vectors
         },
         "hnsw_config": models.HnswConfigDiff(
             m=LARGE_INDEX.m,
@@ -88,14 +89,14 @@ def _dense(info: models.CollectionInfo) -> models.VectorParams | None:
     return vectors.get(VectorName.EMBEDDING) if isinstance(vectors, dict) else None
 
 
-def payload_indexes(layout: Layout) -> dict[str, Any]:
+def payload_indexes(layout: Layout, *, on_disk: bool = False) -> dict[str, Any]:
     """Indexed keys; enable_hnsw=False since extra edges per value make building 2.5 times slower."""
+    more: dict[str, Any] = {"enable_hnsw": False, "on_disk": on_disk or None}
     floats = {
-        key: models.FloatIndexParams(type=models.FloatIndexType.FLOAT, enable_hnsw=False)
-        for key in layout.float_indexes
+        key: models.FloatIndexParams(type=models.FloatIndexType.FLOAT, **more) for key in layout.float_indexes
     }
     keywords = {
-        key: models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD, enable_hnsw=False)
+        key: models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD, **more)
         for key in layout.keyword_indexes
     }
     return {**floats, **keywords}

@@ -34,6 +34,7 @@ class Session:
         self.library = library
         self.name = name or library.name
         self.needs_seal = False
+        self.was_sealed = False  # until the files were compared with the seal
         # Of the session, not of the thread that began it: another may end it.
         self._lock = FileLock(library / LOCK, timeout=0, thread_local=False)
         try:
@@ -58,9 +59,9 @@ class Session:
         StoreDamaged
             If a file is not what was sealed.
         """
-        sealed = verify(self.library)
-        self.needs_seal = write or not sealed
-        if write and sealed:
+        self.was_sealed = verify(self.library)
+        self.needs_seal = write or not self.was_sealed
+        if write and self.was_sealed:
             mark_open(self.library)
 
     def leave(self) -> None:

@@ -11,10 +11,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from specsearch.errors import StoreDamaged, StoreError
+from specsearch.errors import ContractMismatch, StoreDamaged, StoreError
 from specsearch.spectra.writers.atomic import replacing
 from specsearch.store.points import Point, SparseVector
 from specsearch.store.queries import Record
+from specsearch.store.schema import Contract
 from specsearch.store.space import require_free_space
 from specsearch.store.store import Collection
 
@@ -23,6 +24,7 @@ _BYTES_PER_POINT = 8_192  # generously: vectors and payload
 _BEGUN = ".begun.parquet"
 _FROM_FILES = "Index the spectra again from their files."
 _SPARSE = ("peaks", "losses")
+_CONTRACT = b"specsearch_contract"  # absent in files of earlier versions
 _SCHEMA = pa.schema(
     [
         ("point_id", pa.string()),
@@ -57,10 +59,12 @@ def set_aside(collection: Collection, point_ids: Sequence[str], path: Path) -> N
         raise StoreError(f"{path} is there already.", "Put those spectra back first, or remove the file.")
     require_free_space(path.parent, _BYTES_PER_POINT * len(point_ids))
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(begun) as temporary, pq.ParquetWriter(temporary, _SCHEMA, compression="zstd") as writer:
+    contract = json.dumps(collection.contract.to_dict()).encode()
+    schema = _SCHEMA.with_metadata({_CONTRACT: contract})
+    with replacing(begun) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
         for batch in _batches(point_ids):
             records = collection.fetch(batch, with_vectors=True)
-            writer.write_table(pa.Table.from_pylist([_row(r) for r in records.values()], _SCHEMA))
+            writer.write_table(pa.Table.from_pylist([_row(r) for r in records.values()], schema))
     _take_out(collection, point_ids, begun)
 
 
@@ -113,6 +117,8 @@ def put_back(collection: Collection, path: Path) -> int:
     ------
     StoreDamaged
         If the file is not one of `set_aside`.
+    ContractMismatch
+        If they have vectors of another model than the library has now.
     """
     try:
         file = pq.ParquetFile(path)
@@ -120,6 +126,7 @@ def put_back(collection: Collection, path: Path) -> int:
             raise StoreDamaged(
                 f"{path} does not hold spectra set aside.", "Index them again from their files."
             )
+        _require_same_model(collection, file, path)
         for batch in file.iter_batches(_BATCH):
             collection.upsert([_point(row) for row in batch.to_pylist()])
         collection.flush()
@@ -127,6 +134,15 @@ def put_back(collection: Collection, path: Path) -> int:
     except (OSError, pa.ArrowException) as error:
         message = f"{path} cannot be read: {error}."
         raise StoreDamaged(message, _FROM_FILES) from error
+
+
+def _require_same_model(collection: Collection, file: pq.ParquetFile, path: Path) -> None:
+    told = (file.schema_arrow.metadata or {}).get(_CONTRACT)
+    if told is not None and not collection.contract.is_same(Contract.from_dict(json.loads(told))):
+        raise ContractMismatch(
+            f"The spectra in {path} have vectors of another model than the library {collection.name!r} now.",
+            "Index them again from their files, and remove that file.",
+        )
 
 
 def _batches(point_ids: Sequence[str]) -> Iterator[list[str]]:

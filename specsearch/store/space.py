@@ -20,7 +20,7 @@ def require_free_space(folder: Path, n_bytes: int) -> None:
     StoreFull
         Saying how much is missing.
     """
-    needed = SAFETY * n_bytes + FLOOR_BYTES
+    needed = needed_bytes(n_bytes)
     there = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
     free = shutil.disk_usage(there).free
     if free < needed:
@@ -29,6 +29,11 @@ def require_free_space(folder: Path, n_bytes: int) -> None:
             "safely.",
             "Free some space and run the same command again; what was stored so far is kept.",
         )
+
+
+def needed_bytes(n_bytes: int) -> int:
+    """How much must be free before `n_bytes` are written."""
+    return SAFETY * n_bytes + FLOOR_BYTES
 
 
 def used_bytes(folder: Path) -> int:

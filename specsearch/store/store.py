@@ -109,6 +109,20 @@ class Collection(Protocol):
         """Sizes and health."""
         ...
 
+    def turn(self) -> str | None:
+        """Whose turn it is to write: what the last `take_turn` was given.
+
+        None before the first, and if the library's name leads elsewhere by now.
+        """
+        ...
+
+    def take_turn(self, turn: str) -> None:
+        """Say in the library, for all who have it open, whose turn it is to write from here on.
+
+        Also where it is open for reading: a turn that is nobody's keeps a library from being indexed into.
+        """
+        ...
+
     def flush(self) -> None:
         """Write everything to disk now."""
         ...
