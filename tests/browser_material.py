@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM = next(filter(None, map(shutil.which, _NAMES)), None)
@@ -46,6 +47,19 @@ def visit(browser: Browser, address: str, *, may_refuse: bool = False, **how: An
     with look(context, may_refuse=may_refuse) as page:
         yield page
     context.close()
+
+
+def check_looks(page: Page, text: str) -> None:
+    """The page says it, no part of it is closed to somebody, and it fits a telephone."""
+    expect(page.locator("main")).to_contain_text(text)
+    page.wait_for_load_state("load")
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        found = Axe().run(page)
+        assert found.violations_count == 0, f"{scheme}: {found.generate_report()}"
+    page.set_viewport_size({"width": 390, "height": 844})
+    widths = page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
+    assert widths == [390, 390]
 
 
 def paste(page: Page, peaks: str, precursor_mz: str = "") -> None:

@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import networkx as nx
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
-from specsearch.search.snapshot import Snapshot, read_snapshot
+from specsearch.report.networks import network_of, node_rows
+from specsearch.report.rows import Row
+from specsearch.search.families import Family
+from specsearch.search.graph import EDGE_SCHEMA
+from specsearch.search.snapshot import NODE_SCHEMA, Snapshot, read_snapshot
 from specsearch.spectra.cleaning import ENCODER_RECIPE, clean
 from specsearch.spectra.spectrum import Spectrum
 from specsearch.store.points import make_point
@@ -83,3 +89,17 @@ def fill(folder: Path, records: Sequence[Spectrum], name: str = "lib") -> None:
 def snapshot_of(folder: Path, name: str = "lib") -> Snapshot:
     with open_store(folder) as store, store.open(name) as collection:
         return read_snapshot(collection)
+
+
+def turned_family() -> tuple[nx.Graph, list[Row]]:
+    """Of three spectra the heavy one is nearest, and the graph keeps its edge from light to heavy."""
+    nodes = [("light", 200.0), ("unknown", None), ("heavy", 214.01565)]
+    known = [{"spectrum_id": f"lib:{name}", "compound_name": name, "precursor_mz": mz} for name, mz in nodes]
+    edge = {**dict.fromkeys(EDGE_SCHEMA.names, 0.5), "kind": "everywhere", "rank": 1, "n_matched": 4}
+    ends = [(0, 2, 14.01565), (1, 2, None)]
+    links = [{**edge, "source": a, "target": b, "precursor_difference": d} for a, b, d in ends]
+    family = Family(
+        np.array([2, 0, 1]), np.array([0, 1, 1]), np.ones(3), pa.Table.from_pylist(links, EDGE_SCHEMA)
+    )
+    rows = node_rows(pa.Table.from_pylist(known, NODE_SCHEMA), family)
+    return network_of(rows, family), rows

@@ -22,7 +22,7 @@ from specsearch.evaluation.decision_report import rate
 from specsearch.evaluation.folds import cluster_folds
 from specsearch.evaluation.ranker_fit import fit_ranker, molecule_folds, out_of_fold, seen_with
 from specsearch.search.candidate_scores import CandidateScores
-from specsearch.search.confidence import BANDS, CANNOT_SAY, HIGH, spread
+from specsearch.search.confidence import BANDS, CANNOT_SAY, HIGH, Logistic, spread
 from specsearch.search.decision import DecisionLayer, read_decision, write_decision
 from specsearch.search.list_features import LIST_FEATURES, candidate_features, feature_names, list_features
 from specsearch.search.ranking import EVIDENCE, evidence_of, softmax
@@ -162,8 +162,20 @@ def test_a_stricter_risk_only_takes_away(layer: DecisionLayer) -> None:
             assert rating.band in (plain.band, CANNOT_SAY)
         assert plain.at_most(CANNOT_SAY).band == CANNOT_SAY
         assert plain.at_most(HIGH).band == plain.band
-        near = np.sum(np.exp(odds - odds.max()) >= 0.5 - 1e-12)
-        assert plain.n_near_ties == near
+
+
+@pytest.mark.parametrize("bias", [-9.0, 0.0, 9.0])
+def test_near_ties_are_those_of_the_probabilities_shown(layer: DecisionLayer, bias: float) -> None:
+    """A surer first or a less sure one has other ties than the odds as they come."""
+    model = replace(layer.confidences[WHOLE], right=Logistic((0.0,) * len(LIST_FEATURES), bias))
+    rng, n_other = np.random.default_rng(9), 0
+    for one in made_lists(40, seed=9):
+        odds = rng.normal(size=len(one.scores))
+        rating = model(one.scores, odds)
+        first, *others = sorted(rating.probability, reverse=True)
+        assert rating.n_near_ties == 1 + sum(2 * other > first for other in others)
+        n_other += rating.n_near_ties != np.sum(odds > odds.max() - np.log(2))
+    assert n_other
 
 
 def test_a_file_says_what_was_fitted(layer: DecisionLayer, tmp_path: Path) -> None:

@@ -13,12 +13,13 @@ import pyarrow.parquet as pq
 import pytest
 from cli_runner import Commands, small_model
 from click.testing import CliRunner
-from graph_material import spectra
+from graph_material import spectra, turned_family
 
 from specsearch.chemistry.common_structure import common_substructure, scaffold, shared_scaffold
 from specsearch.chemistry.mass_differences import name_difference
 from specsearch.cli import main
 from specsearch.errors import InputFileError
+from specsearch.report.family_page import family_content
 from specsearch.report.networks import write_network
 from specsearch.search.families import FamilySettings, find_family, undirected
 from specsearch.search.graph import EDGE_SCHEMA
@@ -187,6 +188,39 @@ def test_family_by_id_and_by_file(commands: Commands, tmp_path: Path) -> None:
     commands.run("family", "lib:nobody", code=1)
     commands.run("family", "nobody", code=2)
     commands.run("family", tmp_path / "q.mgf", code=2)
+
+
+def test_a_change_is_told_from_the_first_end_to_the_second(tmp_path: Path) -> None:
+    network, rows = turned_family()
+    content = family_content(network, rows, {})
+    names = [node["row"]["compound_name"] for node in content["nodes"]]
+    known, unknown = content["edges"]
+    assert (names[known["a"]], names[known["b"]], known["precursor_difference"]) == (
+        "heavy",
+        "light",
+        -14.01565,
+    )
+    assert (known["change"], known["change_back"]) == ("-CH2", "+CH2")
+    assert not {"change", "change_back", "precursor_difference"} & set(unknown)
+    write_network(tmp_path / "f.graphml", network, rows)
+    told = nx.read_graphml(tmp_path / "f.graphml").edges(data="change")
+    assert sorted(told, key=str) == [("lib:heavy", "lib:light", "-CH2"), ("lib:heavy", "lib:unknown", None)]
+
+
+def test_every_difference_in_a_file_is_that_of_its_ends(commands: Commands, tmp_path: Path) -> None:
+    write_spectra(tmp_path / "q.mgf", spectra()[8:9])
+    for start in (tmp_path / "q.mgf", "lib:F2-3"):
+        commands.run(
+            "family", start, "--library", "lib", "--least", 0, "--hops", 4, "-o", tmp_path / "f.cyjs"
+        )
+        elements = json.loads((tmp_path / "f.cyjs").read_text())["elements"]
+        precursor = {node["data"]["id"]: node["data"]["precursor_mz"] for node in elements["nodes"]}
+        signs = set()
+        for edge in (one["data"] for one in elements["edges"]):
+            difference = precursor[edge["target"]] - precursor[edge["source"]]
+            assert edge["precursor_difference"] == pytest.approx(difference, abs=1e-5)
+            signs.add(difference > 0)
+        assert signs == {True, False}
 
 
 def test_members_without_structure_are_given_a_suggestion(commands: Commands, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import signal
 import socket
@@ -11,17 +12,20 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import httpx
 import psutil
 import pytest
 from cli_runner import Commands, small_model
+from fastapi.testclient import TestClient
 from killing import copy
 from samples import library_state, mgf, spectra
 
 from specsearch.cli.serve import _bound
+from specsearch.cli.serve_open import Serving, open_app
+from specsearch.cli.settings import ModelAt, StoreAt
 from specsearch.store.store import open_store
 from specsearch.web.records import SpectrumOut
 
@@ -229,6 +233,25 @@ def is_writing(address: str) -> bool:
 def test_without_the_extra_the_next_step_is_told(commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("specsearch.cli.serve.find_spec", lambda name: None)
     assert "specsearch[web]" in commands.run("serve", code=1).output
+
+
+@pytest.mark.parametrize(("keys", "is_named"), [((), True), ((KEY,), False)])
+def test_commands_on_pages_lead_to_the_store(
+    commands: Commands, keys: tuple[str, ...], is_named: bool
+) -> None:
+    """Where nobody needs a key, whoever reads it sits at this machine; others are not told its folders."""
+    at, model = StoreAt(str(commands.store)), ModelAt(Path(commands.env["SPECSEARCH_MODEL"]))
+    with ExitStack() as stack:
+        app = open_app(stack, Serving(at, model, (), (), keys, ["testserver"], "1000/second", 10, False))
+        client = stack.enter_context(TestClient(app, headers={"authorization": f"Bearer {KEY}"}))
+        told = [
+            client.get(f"/{page}/lib", headers={"accept": "text/html"}).text for page in ("map", "receipt")
+        ]
+        told.append(client.post("/v1/family/lib:S1", json={}).json()["next_step"])
+    option = f" --store {shlex.quote(str(commands.store))}" if is_named else " --store STORE"
+    for command, text in zip(("plot map lib", "dedup lib", "graph lib"), told, strict=True):
+        assert f"specsearch {command}{option}" in text
+        assert (str(commands.store) in text) == is_named
 
 
 def test_an_empty_store_has_a_page_that_says_what_to_do(tmp_path: Path) -> None:

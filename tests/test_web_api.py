@@ -36,9 +36,7 @@ def client(served: Served) -> Iterator[TestClient]:
 
 
 def sent(spectrum: Any) -> dict[str, Any]:
-    record = SpectrumOut.of(spectrum).model_dump()
-    del record["metadata"]
-    return record
+    return SpectrumOut.of(spectrum).model_dump()
 
 
 def test_search_gives_the_records_of_a_direct_search(client: TestClient, served: Served) -> None:
@@ -110,6 +108,12 @@ def test_a_family_has_its_edges_among_its_members(client: TestClient) -> None:
     names = {member["spectrum_id"] for member in found["members"]}
     assert f"{LIBRARY}:S1" in names
     assert all({edge["source"], edge["target"]} <= names for edge in found["edges"])
+    precursor = {member["spectrum_id"]: member["precursor_mz"] for member in found["members"]}
+    differences = [edge["precursor_difference"] for edge in found["edges"]]
+    assert differences == pytest.approx(
+        [precursor[edge["target"]] - precursor[edge["source"]] for edge in found["edges"]], abs=1e-5
+    )
+    assert min(differences) < 0 < max(differences)
 
 
 def test_a_spectrum_of_its_own_has_a_family_through_its_hits(client: TestClient) -> None:
@@ -128,8 +132,30 @@ def test_a_file_becomes_what_other_requests_take(client: TestClient) -> None:
     assert len(found["spectra"]) == 4
     assert [one["reason"] for one in found["skipped"]] == ["no peaks"]
     assert found["is_complete"]
-    again = [{k: v for k, v in one.items() if k != "metadata"} for one in found["spectra"]]
-    assert len(client.post("/v1/search", json={"spectra": again}).json()) == 4
+    assert found["spectra"][0]["metadata"]["smiles"]
+    for path in ("search", "identify", "embed"):
+        answers = client.post(f"/v1/{path}", json={"spectra": found["spectra"]}).json()
+        assert [one["query"] for one in answers] == [one["accession"] for one in found["spectra"]]
+
+
+def test_what_a_library_gives_is_taken(client: TestClient) -> None:
+    stored = client.get(f"/v1/spectra/{LIBRARY}:caffeine").json()
+    (answer,) = client.post("/v1/search", json={"spectra": [stored]}).json()
+    assert answer["hits"][0]["accession"] == "caffeine"
+    family = client.post("/v1/family", json={"spectrum": stored}).json()
+    assert family["members"][0]["smiles"] == CAFFEINE.metadata["smiles"]
+
+
+def test_metadata_that_is_too_much_is_left_out_of_a_file_and_refused_in_a_request(client: TestClient) -> None:
+    fields = "".join(f"FIELD{i}={i}\n" for i in range(300))
+    text = f"BEGIN IONS\nPEPMASS=100\nNAME=x\nCOMMENT={'c' * 5001}\n{fields}50 1\nEND IONS\n"
+    (found,) = client.post("/v1/read", files={"file": ("some.mgf", text)}).json()["spectra"]
+    assert len(found["metadata"]) == 200
+    assert "c" * 5000 not in str(found)
+    assert client.post("/v1/search", json={"spectra": [found]}).status_code == 200
+    for more in ({"one": "more"}, {"field1": "x" * 5001}):
+        refused = {**found, "metadata": {**found["metadata"], **more}}
+        assert client.post("/v1/search", json={"spectra": [refused]}).status_code == 422
 
 
 def test_what_is_served_and_how_it_is(client: TestClient) -> None:

@@ -102,6 +102,7 @@ def test_who_hangs_up_before_the_turn_frees_the_place_and_nothing_runs() -> None
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.01):
                     await made.run(lambda: begun.append(1))
+            await asyncio.sleep(0.01)
             last = asyncio.create_task(made.run(lambda: 2))
             gate.set()
             await first

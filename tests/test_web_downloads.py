@@ -39,7 +39,6 @@ def answered(client: TestClient, path: str) -> list[dict[str, Any]]:
         members: list[dict[str, Any]] = found["members"]
         return members
     one = client.get(f"/v1/spectra/{ID}").json()
-    del one["metadata"]
     (found,) = client.post(f"/v1{path}", json={"spectra": [one]}).json()
     rows: list[dict[str, Any]] = found["hits" if path == "/search" else "candidates"]
     return rows
@@ -71,7 +70,7 @@ def test_candidates_for_mztab_are_those_of_the_api(client: TestClient) -> None:
 
 
 def test_lines_of_candidates_are_the_records_one_by_one(client: TestClient) -> None:
-    record = SpectrumOut.of(CAFFEINE).model_dump(exclude={"metadata"})
+    record = SpectrumOut.of(CAFFEINE).model_dump()
     asked = {"spectra": [record] * 6, "top": 3}
     whole = client.post("/v1/identify", json=asked).json()
     lines = client.post("/v1/identify", json=asked, headers={"accept": "application/x-ndjson"})

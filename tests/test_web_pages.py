@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -13,9 +15,14 @@ from xml.etree import ElementTree
 import networkx as nx
 import pytest
 from browser_material import look, needs_browser, open_browser, paste, visit
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from graph_material import turned_family
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 from samples import mgf
 from web_material import CAFFEINE, HOSTILE, LIBRARY, listening, records, small_app, small_server
+
+from specsearch.report.family_page import write_family_page
+from specsearch.web.links import link_text
+from specsearch.web.records import SpectrumOut
 
 pytestmark = needs_browser
 SVG = "{http://www.w3.org/2000/svg}"
@@ -59,7 +66,6 @@ def asked(page: Page, path: str, **body: Any) -> Any:
 def hits_of(page: Page, **conditions: Any) -> list[dict[str, Any]]:
     """What the API finds for caffeine's spectrum as it is stored."""
     spectrum = asked(page, f"/v1/spectra/{CAFFEINE_ID}")
-    del spectrum["metadata"]
     (answer,) = asked(page, "/v1/search", spectra=[spectrum], top=20, **conditions)
     hits: list[dict[str, Any]] = answer["hits"]
     return hits
@@ -142,6 +148,29 @@ def test_hits_are_those_of_the_api(page: Page) -> None:
     expect(page.locator(".lead")).to_have_text(f"{len(hits)} spectra of {len(first)} molecules")
 
 
+@pytest.mark.parametrize("precursor_mz", [195.0877, 600.0])
+def test_hits_say_on_which_side_of_the_query_they_lie(page: Page, precursor_mz: float) -> None:
+    query = replace(CAFFEINE, precursor_mz=precursor_mz)
+    page.goto(f"/search?s={link_text(query)}")
+    (answer,) = asked(page, "/v1/search", spectra=[SpectrumOut.of(query).model_dump()], top=20)
+    shown = page.locator(".item .facts span:nth-child(2)").all_inner_texts()
+    assert shown == page.locator("[data-detail] dt:text-is('precursor') + dd").all_text_contents()
+    for hit, text in zip(answer["hits"], shown, strict=True):
+        below = precursor_mz - hit["precursor_mz"]
+        if abs(below) < 1e-4:
+            assert text == "at the query's m/z"
+            continue
+        size, unit, side = re.fullmatch(r"([\d.]+) (ppm|Da) (above|below) the query", text).groups()  # type: ignore[union-attr]
+        assert side == ("below" if below > 0 else "above")
+        scale = 1e6 / hit["precursor_mz"] if unit == "ppm" else 1
+        assert abs(below) * scale == pytest.approx(float(size), abs=0.06)
+
+
+def test_hits_of_a_query_without_a_precursor_say_so(page: Page) -> None:
+    page.goto(f"/search?s={link_text(replace(CAFFEINE, precursor_mz=None))}")
+    expect(page.locator(".item").first).to_contain_text("precursor unknown")
+
+
 def test_settings_reach_the_search(page: Page) -> None:
     page.goto(f"/search?id={CAFFEINE_ID}")
     page.get_by_text("Settings").click()
@@ -176,7 +205,6 @@ def test_candidates_with_their_evidence(page: Page) -> None:
     page.goto(f"/search?id={CAFFEINE_ID}")
     page.get_by_role("link", name="What it could be").click()
     spectrum = asked(page, f"/v1/spectra/{CAFFEINE_ID}")
-    del spectrum["metadata"]
     (found,) = asked(page, "/v1/identify", spectra=[spectrum])
     names = page.locator(".item strong").all_inner_texts()
     assert names == [one["name"] for one in found["candidates"]]
@@ -211,6 +239,26 @@ def test_walking_a_family(page: Page) -> None:
     page.locator("#detail").get_by_role("link", name="Its family").click()
     page.wait_for_url(f"**/family?id={second.replace(':', '%3A')}")
     expect(page.locator(".lead")).to_contain_text(second)
+
+
+def test_a_change_has_the_sign_of_the_end_it_is_seen_from(page: Page, tmp_path: Path) -> None:
+    write_family_page(tmp_path / "f.html", "f", *turned_family(), {})
+    page.goto((tmp_path / "f.html").as_uri())
+    shown = {}
+    for row in page.locator("#members tbody tr").all():
+        row.click()
+        texts = page.locator("#detail button").all_inner_texts()
+        shown[row.locator("td").first.inner_text()] = [text.split() for text in texts]
+    assert shown == {
+        "heavy": [["light", "-CH2", "0.5"], ["unknown", "0.5"]],
+        "light": [["heavy", "+CH2", "0.5"]],
+        "unknown": [["heavy", "0.5"]],
+    }
+    page.locator("#detail button").click()
+    expect(page.locator("#detail")).to_contain_text("from heavy to unknown: difference unknown")
+    page.locator("#members tbody tr").nth(1).click()
+    page.locator("#detail button").click()
+    expect(page.locator("#detail")).to_contain_text("from heavy to light: -CH2")
 
 
 def test_no_caption_of_a_family_covers_another(page: Page) -> None:
@@ -287,6 +335,7 @@ def test_pasted_peaks_are_looked_for_as_they_are(page: Page) -> None:
     paste(page, PEAKS, "195.0877")
     expect(page.locator(".query")).to_contain_text("m/z 195.0877")
     expect(page.locator(".query")).to_contain_text("5 peaks")
+    expect(page.locator(".query")).to_contain_text("unknown ion mode")
     expect(page.locator(".item").first).to_contain_text("Caffeine")
     assert len(parse_qs(urlsplit(page.url).query)["s"][0]) < 300
 
@@ -298,6 +347,24 @@ def test_hostile_names_are_only_text(page: Page, what: str) -> None:
     expect(place).to_have_text(HOSTILE)
     for one in page.locator("#members tbody tr, .item").all()[:4]:
         one.click()
+
+
+def test_while_an_answer_is_looked_for_the_page_says_so(page: Page) -> None:
+    held: list[Route] = []
+    page.goto("/")
+    busy = page.get_by_text("Looking it up …")
+    expect(busy).to_be_hidden()
+    page.route("**/read", lambda route: held.append(route))
+    page.get_by_label("Its id in a library").fill(CAFFEINE_ID)
+    page.keyboard.press("Enter")
+    expect(busy).to_be_visible()
+    held.pop().continue_()
+    expect(page.locator(".item").first).to_be_visible()
+    expect(busy).to_be_hidden()
+    page.unroute_all()
+    downloaded(page, "CSV")
+    page.locator("#hit-2").click()
+    expect(busy).to_be_hidden()  # nothing else is coming
 
 
 def test_hostile_files_are_only_text(page: Page) -> None:

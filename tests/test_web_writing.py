@@ -58,7 +58,7 @@ def send(client: TestClient, text: str, name: str = "my.mgf", path: str = HERE) 
 
 
 def first_hit(client: TestClient, spectrum: Spectrum) -> dict[str, object]:
-    query = SpectrumOut.of(spectrum).model_dump(exclude={"metadata"})
+    query = SpectrumOut.of(spectrum).model_dump()
     (answer,) = client.post("/v1/search", json={"spectra": [query], "any_ion_mode": True}).json()
     hit: dict[str, object] = answer["hits"][0]
     return hit
@@ -120,11 +120,13 @@ def test_bad_records_are_told_and_the_others_indexed(client: TestClient) -> None
 def test_more_than_is_taken_at_once_is_refused_whole(
     client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(uploads, "MOST_SPECTRA", 10)
-    refused = send(client, mgf(FIRST))
+    monkeypatch.setattr(uploads, "MOST_SPECTRA", len(FIRST))
+    refused = send(client, mgf([*FIRST, MORE[0]]))
     assert refused.status_code == 422
+    assert "ended after 12 spectra" in refused.json()["detail"]
     assert "parts" in refused.json()["next_step"]
     assert client.get("/v1/libraries").json() == []
+    assert send(client, mgf(FIRST)).json()["n_in_library"] == len(FIRST)  # just as many as are allowed
 
 
 @pytest.mark.parametrize("name", ["banks", "..%2Fother", "-x", ".hidden", "a b", "x" * 101])

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import uvicorn
 from bank_material import MOLECULES, build, small_encoder, write_smi
 from fastapi import FastAPI
@@ -18,12 +19,17 @@ from samples import spectra
 
 from specsearch.encoder.embedder import Embedder
 from specsearch.encoder.tokens import token_input
+from specsearch.evaluation.library_recall import make_receipt
+from specsearch.report.receipt import RECEIPT, write_receipt
+from specsearch.search.duplicates import Duplicates, DuplicateSettings
 from specsearch.search.graph import GraphSettings
 from specsearch.search.graph_files import build_graph
+from specsearch.search.library_map import keep_map
 from specsearch.search.snapshot import read_snapshot
 from specsearch.spectra.spectrum import Spectrum
 from specsearch.store.bank import open_bank
 from specsearch.store.points import make_point
+from specsearch.store.schema import Key
 from specsearch.store.store import Store, open_store
 from specsearch.store.vectors import contract_of, sparse_vectors
 from specsearch.web.access import Access
@@ -86,6 +92,19 @@ def small_server(folder: Path, *, is_empty: bool = False) -> Iterator[Served]:
             graph, _ = build_graph(read_snapshot(collection), GraphSettings(n_neighbours=5))
             graphs, beside = {LIBRARY: graph}, {LIBRARY: folder / "beside"}
             yield Served({LIBRARY: collection}, {BANK: bank}, graphs, beside, embedder, network, None)
+
+
+def keep_beside(served: Served) -> None:
+    """A map and a receipt beside the library: places are two numbers of each embedding, two spectra go."""
+    snapshot, settings = read_snapshot(served.collections[LIBRARY]), DuplicateSettings()
+    keep_map(served.beside[LIBRARY], snapshot, snapshot.embeddings[:, :2])
+    goes = np.isin(snapshot.texts(Key.COMPOUND_NAME), [HOSTILE, "Caffeine"])
+    stays = np.flatnonzero(~goes)[0]
+    found = Duplicates(
+        np.where(goes, stays, np.arange(len(goes))), np.where(goes, "identical", "").astype(object)
+    )
+    receipt = make_receipt(snapshot, found.kept, settings)
+    write_receipt(served.beside[LIBRARY] / RECEIPT, snapshot, found, settings, receipt)
 
 
 def small_app(

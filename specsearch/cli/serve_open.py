@@ -116,7 +116,14 @@ def open_served(stack: ExitStack, serving: Serving, opened: Store) -> Served:
     }
     graphs = {name: graph for name, one in collections.items() if (graph := _graph(store, one)) is not None}
     beside = {name: graph_folder(store, name) for name in collections}
-    return Served(collections, banks, graphs, beside, embedder, network, find_ranker(None, card.digest))
+    ranker = find_ranker(None, card.digest)
+    return Served(collections, banks, graphs, beside, embedder, network, ranker, at=_option(serving))
+
+
+def _option(serving: Serving) -> str:
+    """What leads to the store, for commands on pages: only those on this machine are told where it lies."""
+    option = serving.store.option()
+    return " --store STORE" if option and serving.keys else option
 
 
 def _graph(store: StoreAt, collection: Collection) -> Graph | None:

@@ -30,6 +30,13 @@ function kind(node) {
 }
 const picture = node => "data:image/svg+xml;charset=utf-8," + encodeURIComponent(data.drawings[node.drawing]);
 const name = node => node.row.compound_name || node.row.spectrum_id;
+// What the other end has more or less than the one it is seen from.
+function step(edge, from) {
+  if (edge.precursor_difference === undefined) return "";
+  const [change, difference] = edge.a === from ? [edge.change, edge.precursor_difference] : [edge.change_back, -edge.precursor_difference];
+  return change || `${difference < 0 ? "-" : "+"}${Math.abs(difference).toFixed(4)} Da`;
+}
+const between = edge => `from ${name(data.nodes[edge.a])} to ${name(data.nodes[edge.b])}: ${step(edge, edge.a) || "difference unknown"}`;
 
 function drawNetwork() {
   network.setAttribute("viewBox", `0 0 ${WIDTH} ${HEIGHT}`);
@@ -38,7 +45,7 @@ function drawNetwork() {
     const a = data.nodes[edge.a], b = data.nodes[edge.b];
     edge.line = svg("line", {class: "edge", x1: x(a.x), y1: y(a.y), x2: x(b.x), y2: y(b.y),
       "stroke-width": 0.5 + 5 * Math.max(0, edge.score) ** 2}, network);
-    svg("title", {}, edge.line).textContent = `${edge.change || "Δ " + (edge.precursor_difference ?? "?")}  score ${edge.score}`;
+    svg("title", {}, edge.line).textContent = `${between(edge)}  score ${edge.score}`;
     edge.line.addEventListener("click", () => showEdge(edge));
   }
   data.nodes.forEach((node, i) => {
@@ -133,7 +140,7 @@ function showNode(i) {
   element("h2", "Against its neighbours", detail);
   for (const edge of beside) {
     const other = data.nodes[edge.a === i ? edge.b : edge.a];
-    const button = element("button", `${name(other).slice(0, 40)}  ${edge.change || ""}  ${edge.score}`, detail);
+    const button = element("button", `${name(other).slice(0, 40)}  ${step(edge, i)}  ${edge.score}`, detail);
     button.addEventListener("click", () => showEdge(edge));
   }
 }
@@ -156,7 +163,8 @@ function showEdge(edge) {
   structure(b, pair);
   spectrum(a, b, edge.pairs, detail);
   element("p", "Blue: matched. Orange: matched when shifted by the difference of the precursors.", detail).className = "note";
-  const {line, pairs, a: _a, b: _b, ...scores} = edge;
+  element("p", between(edge), detail);
+  const {line, pairs, a: _a, b: _b, change: _c, change_back: _back, ...scores} = edge;
   facts(Object.entries(scores), detail);
 }
 function spectrum(top, bottom, pairs, parent) {

@@ -12,7 +12,9 @@ from typing import Any
 import networkx as nx
 
 from specsearch.chemistry.drawings import draw_molecule
+from specsearch.chemistry.mass_differences import name_difference
 from specsearch.errors import ParseError
+from specsearch.report.networks import directed_edges
 from specsearch.report.rows import Row
 from specsearch.spectra.cleaning import RESCORING_RECIPE, Peaks, clean
 from specsearch.spectra.similarity import match_peaks
@@ -86,7 +88,7 @@ def family_content(network: nx.Graph, rows: Sequence[Row], spectra: Mapping[str,
                 **_peaks(peaks.get(name)),
             }
         )
-    edges = sorted(network.edges(data=True), key=lambda edge: -edge[2]["score"])[:_MOST_EDGES]
+    edges = sorted(directed_edges(network), key=lambda edge: -edge[2]["score"])[:_MOST_EDGES]
     return {
         "nodes": nodes,
         "drawings": list(structures.values()),
@@ -95,11 +97,18 @@ def family_content(network: nx.Graph, rows: Sequence[Row], spectra: Mapping[str,
                 "a": number[one],
                 "b": number[other],
                 **values,
+                **_turned(values),
                 "pairs": _pairs(peaks.get(one), peaks.get(other)),
             }
             for one, other, values in edges
         ],
     }
+
+
+def _turned(values: Mapping[str, Any]) -> dict[str, str]:
+    """The change from b to a: not always that from a to b with the other sign before it."""
+    difference = values.get("precursor_difference")
+    return {} if difference is None else {"change_back": name_difference(-difference)}
 
 
 def _style() -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import networkx as nx
 import numpy as np
@@ -84,7 +85,10 @@ def _suggest(rows: list[Row], family: Family) -> None:
 
 
 def network_of(rows: Sequence[Row], family: Family) -> nx.Graph:
-    """The family as a networkx graph; node names are spectrum ids, unknown values are left out."""
+    """The family as a networkx graph; node names are spectrum ids, unknown values are left out.
+
+    It keeps no direction: how the precursors of two neighbours differ is told by `directed_edges`.
+    """
     network = nx.Graph()
     names = [str(row["spectrum_id"]) for row in rows]
     for name, row in zip(names, rows, strict=True):
@@ -93,6 +97,18 @@ def network_of(rows: Sequence[Row], family: Family) -> nx.Graph:
     for edge in family.edges.to_pylist():
         network.add_edge(names[place[edge["source"]]], names[place[edge["target"]]], **_edge_values(edge))
     return network
+
+
+def directed_edges(network: nx.Graph) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Edges with what the second spectrum's precursor has more than the first's, where both are known."""
+    for one, other, values in network.edges(data=True):
+        here, there = (network.nodes[name].get(Key.PRECURSOR_MZ) for name in (one, other))
+        if here is None or there is None:
+            yield one, other, dict(values)
+            continue
+        difference = float(there) - float(here)
+        change = {"precursor_difference": round(difference, 5), "change": name_difference(difference)}
+        yield one, other, {**values, **change}
 
 
 def query_name(number: int, answer: Answer) -> str:
@@ -124,7 +140,7 @@ def with_queries(network: nx.Graph, rows: list[Row], answers: Sequence[Answer]) 
         queries.append(_query_row(name, answer, hits))
         network.add_node(name, **{key: value for key, value in queries[-1].items() if value is not None})
         for hit in hits:
-            network.add_edge(name, hit.spectrum_id, **_hit_values(answer, hit))
+            network.add_edge(name, hit.spectrum_id, **_hit_values(hit))
     for row in further:
         network.nodes[str(row["spectrum_id"])]["hop"] = row["hop"]
     return [*queries, *further]
@@ -144,28 +160,19 @@ def _query_row(name: str, answer: Answer, hits: Sequence[SimilarHit]) -> Row:
     return row
 
 
-def _hit_values(answer: Answer, hit: SimilarHit) -> dict[str, object]:
-    values: dict[str, object] = {
+def _hit_values(hit: SimilarHit) -> dict[str, object]:
+    return {
         "score": round(hit.score, 4),
         "embedding": round(hit.embedding, 4),
         "entropy_similarity": round(hit.entropy_similarity, 4),
         "modified_cosine": round(hit.modified_cosine, 4),
         "n_matched": hit.matched_peaks,
     }
-    theirs = hit.payload.get(Key.PRECURSOR_MZ)
-    if answer.query.precursor_mz is not None and theirs is not None:
-        difference = float(theirs) - answer.query.precursor_mz
-        values |= {"precursor_difference": round(difference, 5), "change": name_difference(difference)}
-    return values
 
 
 def _edge_values(edge: Mapping[str, object]) -> dict[str, object]:
     values: dict[str, object] = {name: round(float(edge[name]), 4) for name in _EDGE_SCORES}  # type: ignore[arg-type]
-    values["n_matched"] = edge["n_matched"]
-    if (difference := edge["precursor_difference"]) is not None:
-        values["precursor_difference"] = round(float(difference), 5)  # type: ignore[arg-type]
-        values["change"] = name_difference(float(difference))  # type: ignore[arg-type]
-    return values
+    return {**values, "n_matched": edge["n_matched"]}
 
 
 def add_communities(network: nx.Graph) -> int:
@@ -191,12 +198,21 @@ def write_network(path: Path, network: nx.Graph, rows: Iterable[Row]) -> None:
         raise InputFileError(f"{path.name} has no ending of a network.", f"Use {', '.join(FORMATS)}.")
     if ending == ".graphml":
         with replacing(path) as temporary:
-            nx.write_graphml(_without_controls(network), temporary)
+            nx.write_graphml(_without_controls(_with_changes(network)), temporary)
     elif ending == ".cyjs":
         with replacing(path) as temporary:
-            temporary.write_text(json.dumps(nx.cytoscape_data(network), ensure_ascii=False), encoding="utf-8")
+            data = nx.cytoscape_data(_with_changes(network))
+            temporary.write_text(json.dumps(data, ensure_ascii=False), encoding="utf-8")
     else:
         write_rows(path, rows, NODE_COLUMNS, ending[1:])  # type: ignore[arg-type]
+
+
+def _with_changes(network: nx.Graph) -> nx.Graph:
+    """The same nodes in the same order, so that files name the ends of an edge as `directed_edges` does."""
+    written = nx.Graph()
+    written.add_nodes_from(network.nodes(data=True))
+    written.add_edges_from(directed_edges(network))
+    return written
 
 
 def _without_controls(network: nx.Graph) -> nx.Graph:

@@ -95,7 +95,7 @@ def write_receipt(
     with replacing_text(path) as stream:
         stream.write(f"<!doctype html><html lang=en><meta charset=utf-8><title>{name}</title>")
         stream.write(f'<meta name=viewport content="width=device-width"><style>{STYLE}</style>')
-        stream.write(f"<h1>What {name} says twice</h1><p>{escape(_rule(settings))}</p><table>")
+        stream.write(f"<main><h1>What {name} says twice</h1><p>{escape(_rule(settings))}</p><table>")
         for what, figure in receipt_lines(receipt):
             stream.write(f"<tr><th scope=row>{escape(what)}<td>{escape(figure)}")
         stream.write(f"</table><p class=note>{_NOTE}</p><h2>Every spectrum that goes</h2>")
@@ -103,7 +103,7 @@ def write_receipt(
         stream.write(f"<div class=scroll><table><tr>{heads}")
         for row in dropped_rows(snapshot, duplicates):
             stream.write("<tr>" + "".join(f"<td>{escape(str(value or ''))}" for value in row.values()) + "\n")
-        stream.write("</table></div></html>\n")
+        stream.write("</table></div></main></html>\n")
 
 
 def _rule(settings: DuplicateSettings) -> str:

@@ -17,7 +17,6 @@ from specsearch.search.ranking import read_trees, softmax
 HIGH, MEDIUM, LOW, CANNOT_SAY = BANDS = ("high", "medium", "low", "cannot say")
 _FEW = 3
 _STEEPEST, _HALVINGS = 50.0, 40
-_EVEN_ODDS = np.log(2.0)  # two candidates are near-tied where one is less than twice as likely as the other
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ class Rating:
     band : str
         One of `BANDS`.
     n_near_ties : int
-        Candidates that are more than half as likely as the first, the first included.
+        Candidates whose probability is more than half of the first's, the first included.
     in_shortlist : dict of str to numpy.ndarray of shape (n_candidates,), bool
         By coverage, e.g. ``"90%"``: the shortest list that holds the right one so often, if the bank has it.
     """
@@ -122,7 +121,7 @@ class Confidence:
             probability,
             confidence,
             self.band_of(confidence),
-            int((log_odds >= log_odds.max() - _EVEN_ODDS).sum()),
+            int((probability > probability.max() / 2).sum()),
             {
                 name: (probability >= least) | (probability == probability.max())
                 for name, least in self.shortlists.items()

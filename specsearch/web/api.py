@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from specsearch.errors import SpecsearchError
 from specsearch.report.candidate_rows import Provenance, candidate_rows
+from specsearch.report.networks import directed_edges
 from specsearch.report.rows import Row, hit_rows
 from specsearch.search.shortlists import Shortlist
 from specsearch.search.similar import Answer
@@ -176,8 +177,8 @@ async def family_around(asked: FamilyAroundIn, work: At) -> FamilyOut:
 
 
 def family_out(network: nx.Graph, rows: Sequence[Row]) -> FamilyOut:
-    """The record of a family."""
-    edges = [{"source": a, "target": b, **values} for a, b, values in network.edges(data=True)]
+    """The record of a family; what differs along an edge is the target's less the source's."""
+    edges = [{"source": a, "target": b, **values} for a, b, values in directed_edges(network)]
     return FamilyOut(members=list(rows), edges=edges)
 
 

@@ -17,6 +17,7 @@ from specsearch.report.networks import NODE_COLUMNS, write_network
 from specsearch.report.rows import HIT_COLUMNS, Columns, Row, hit_rows
 from specsearch.search.shortlists import Shortlist
 from specsearch.search.similar import Answer
+from specsearch.web.map_view import PLACE_COLUMNS
 
 _TYPES = {
     "csv": "text/csv; charset=utf-8",
@@ -49,6 +50,11 @@ def download_network(network: nx.Graph, rows: Sequence[Row], ending: str) -> Res
         path = Path(folder) / "family.graphml"
         write_network(path, network, list(rows))
         return _file(path.read_bytes(), "family", ending)
+
+
+def download_places(places: Sequence[Row]) -> Response:
+    """The places of a map as rows."""
+    return _rows(places, PLACE_COLUMNS, "map", "csv")
 
 
 def _rows(rows: Rows, columns: Columns, name: str, ending: str) -> Response:

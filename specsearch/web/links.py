@@ -19,6 +19,7 @@ _STEPS_PER_DA = 100_000
 _STEPS_OF_INTENSITY = 10_000
 _MOST_BYTES = 1 << 16
 _NAMES = ("compound_name", "smiles")
+_MOST_NOTES, _LONGEST_NOTE = 10, 200
 _BROKEN = (
     ValueError,
     TypeError,
@@ -32,7 +33,7 @@ _BROKEN = (
 
 
 def link_text(spectrum: Spectrum) -> str:
-    """The 256 strongest peaks, m/z to 0.00001 and intensity to a ten-thousandth, and names and precursor."""
+    """The 256 strongest peaks, m/z to 0.00001 and intensity to 0.0001; names, notes and precursor."""
     strongest = np.sort(np.argsort(-spectrum.intensity, kind="stable")[:_MOST_PEAKS])
     mz = np.round(spectrum.mz[strongest] * _STEPS_PER_DA).astype(np.int64)
     intensity = np.round(spectrum.intensity[strongest] / spectrum.intensity.max() * _STEPS_OF_INTENSITY)
@@ -43,6 +44,7 @@ def link_text(spectrum: Spectrum) -> str:
         "p": spectrum.precursor_mz,
         "c": spectrum.charge,
         "d": spectrum.adduct,
+        "n": [note[:_LONGEST_NOTE] for note in spectrum.notes[:_MOST_NOTES]],
         **{name: spectrum.metadata[name] for name in _NAMES if spectrum.metadata.get(name)},
     }
     text = json.dumps({key: value for key, value in content.items() if value}, separators=(",", ":"))
@@ -72,9 +74,11 @@ def parse_link(text: str) -> Spectrum:
 
 def _spectrum(content: dict[str, object]) -> Spectrum:
     mz, intensity = (np.array(content[name], dtype=np.float64) for name in ("m", "i"))
-    precursor, charge = content.get("p"), content.get("c")
+    precursor, charge, notes = content.get("p"), content.get("c"), content.get("n", [])
     if not isinstance(precursor, float | int | None) or not isinstance(charge, int | None):
         raise TypeError("no numbers")
+    if not isinstance(notes, list):
+        raise TypeError("no notes")
     texts = {name: plain(content[name])[:2000] for name in _NAMES if name in content}
     return Spectrum.checked(
         np.cumsum(mz) / _STEPS_PER_DA,
@@ -84,4 +88,5 @@ def _spectrum(content: dict[str, object]) -> Spectrum:
         charge=charge,
         adduct=str(content["d"])[:100] if "d" in content else None,
         metadata=texts,
+        notes=tuple(plain(note)[:_LONGEST_NOTE] for note in notes[:_MOST_NOTES]),
     )

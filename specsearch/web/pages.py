@@ -17,7 +17,7 @@ from fastapi.templating import Jinja2Templates
 from pydantic import Field
 from starlette.exceptions import HTTPException
 
-from specsearch.errors import InputFileError, ParseError, Skipped, StoreError
+from specsearch.errors import InputFileError, ParseError, StoreError
 from specsearch.report.family_page import family_content
 from specsearch.report.receipt import RECEIPT, STYLE
 from specsearch.report.rows import Row
@@ -29,11 +29,12 @@ from specsearch.spectra.spectrum import Spectrum
 from specsearch.store.schema import Key
 from specsearch.web.access import COOKIE, Access
 from specsearch.web.api import At
-from specsearch.web.downloads import download_hits, download_network, download_shortlist
+from specsearch.web.downloads import download_hits, download_network, download_places, download_shortlist
 from specsearch.web.guard import MOST_BYTES
 from specsearch.web.links import parse_link
-from specsearch.web.map_view import MAP_COLUMNS, map_view
+from specsearch.web.map_view import MAP_COLUMNS, map_places, map_view
 from specsearch.web.problems import Problem
+from specsearch.web.reading import SentFile
 from specsearch.web.records import (
     MOST_PEAKS,
     FamilyIn,
@@ -171,20 +172,17 @@ async def read(
     if spectrum_id.strip():
         return RedirectResponse(_address(request, "hits", id=spectrum_id.strip()), 303)
     if peaks.strip():
-        charge = {"positive": 1, "negative": -1}.get(ion_mode)
-        spectra = [parse_pasted(peaks, _number(precursor_mz), adduct, charge)]
-        shown, skipped, is_complete = "", list[Skipped](), True
+        mode = "" if ion_mode == "unknown" else ion_mode
+        found = SentFile(spectra=[parse_pasted(peaks, _number(precursor_mz), adduct, mode)])
     elif file is not None and file.filename:
         content, name = await file.read(), file.filename
         found = await work.apart(lambda: read_sent(content, name, MOST_PEAKS))
-        shown, spectra = found.name, found.spectra
-        skipped, is_complete = found.skipped, found.is_complete
     else:
         raise InputFileError("Nothing was sent.", "Choose a file, paste peaks, or name a spectrum.")
-    views = await work.shown(lambda: [listed_view(spectrum) for spectrum in spectra])
-    if len(views) == 1 and not skipped:
+    views = await work.shown(lambda: [listed_view(spectrum) for spectrum in found.spectra])
+    if len(views) == 1 and not found.skipped:
         return RedirectResponse(_address(request, "hits", s=views[0]["link"]), 303)
-    return _page(request, "spectra.html", file=shown, spectra=views, skipped=skipped, is_complete=is_complete)
+    return _page(request, "spectra.html", file=found, spectra=views)
 
 
 @router.get("/search", name="hits")
@@ -216,7 +214,6 @@ async def candidates(request: Request, work: At, asked: Annotated[AskedIdentify,
         "candidates.html",
         asked=asked,
         query=query,
-        shortlist=shortlist,
         made_with=made_with,
         warning=warning,
         **view,
@@ -238,22 +235,31 @@ async def family(request: Request, work: At, asked: Annotated[AskedFamily, Query
 
 @router.get("/map/{library}", name="map")
 async def library_map(
-    request: Request, library: str, work: At, colour: Annotated[str, Query(max_length=50)] = Key.ION_MODE
+    request: Request,
+    library: str,
+    work: At,
+    colour: Annotated[str, Query(max_length=50)] = Key.ION_MODE,
+    find: Annotated[str, Query(max_length=200)] = "",
+    format: Literal["html", "csv"] = "html",
 ) -> Response:
-    """A library as a map, coloured by a column."""
+    """A library as a map, coloured by a column, and as a list in which to find a spectrum."""
     folder = work.served.beside[require(library, work.served.beside, "library")]
-    view = await work.shown(lambda: map_view(find_map(folder), colour))
     sizes = await work.soon(work.served.sizes)
-    is_older = view is not None and sizes[library] not in (None, view["n_spectra"])
-    view = None if is_older else view
+    table = await work.shown(lambda: find_map(folder))
+    if table is None or sizes[library] not in (None, table.num_rows):
+        return _page(request, "map.html", library=library, is_older=table is not None)
+    places = await work.shown(lambda: map_places(table))
+    if format == "csv":
+        return download_places(places)
+    view = await work.shown(lambda: map_view(places, colour, find))
     return _page(
         request,
         "map.html",
         library=library,
-        colour=colour,
+        n_spectra=table.num_rows,
         columns=MAP_COLUMNS,
+        find=find,
         view=view,
-        is_older=is_older,
     )
 
 

@@ -29,6 +29,8 @@ from specsearch.web.writing import ReadOnly
 _LOG = logging.getLogger(__name__)
 Page = Callable[[Request, "Problem"], Response]
 _WHAT_TO_SEND = "See /openapi.json for what is understood."
+_WHERE_TO_BEGIN = "The pages begin at /, the API is described at /openapi.json."
+_ON_A_PAGE = {_WHAT_TO_SEND: "Mend what was entered, and send it again.", _WHERE_TO_BEGIN: ""}
 _STATUS = {LibraryNotFound: 404, InvalidSpectrum: 422, ParseError: 422, InputFileError: 422, ReadOnly: 403}
 _NEXT_STEPS = {413: "Send it in several parts."}
 _RETRY_S = 1
@@ -60,7 +62,8 @@ def problem_response(
     found = Problem(status=status, title=HTTPStatus(status).phrase, detail=detail, next_step=next_step)
     if request.url.path.startswith("/v1/") or "text/html" not in request.headers.get("accept", ""):
         return JSONResponse(found.model_dump(), status, headers, media_type="application/problem+json")
-    response = page(request, found)
+    step = _ON_A_PAGE.get(next_step, next_step)  # people have no use for the API's description
+    response = page(request, found.model_copy(update={"next_step": step}))
     response.headers.update(headers)
     return response
 
@@ -109,8 +112,7 @@ def add_problems(app: FastAPI, page: Page) -> None:
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> Response:
-        otherwise = "The pages begin at /, the API is described at /openapi.json."
-        step = _NEXT_STEPS.get(error.status_code, otherwise)
+        step = _NEXT_STEPS.get(error.status_code, _WHERE_TO_BEGIN)
         return answer(request, error.status_code, str(error.detail), step, **dict(error.headers or {}))
 
     @app.exception_handler(Exception)

@@ -60,14 +60,19 @@ class SentFile:
         As the client calls it, fit to be shown.
     spectra : list of Spectrum
     skipped : list of Skipped
-    is_complete : bool
-        False where there is more in it than is read at once.
+    ended_by : str
+        The limit, in words, after which reading ended though there is more in it; else empty.
     """
 
     name: str = ""
     spectra: list[Spectrum] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
-    is_complete: bool = True
+    ended_by: str = ""
+
+    @property
+    def is_complete(self) -> bool:
+        """False where there is more in it than is read at once."""
+        return not self.ended_by
 
 
 def prepare_reading() -> None:
@@ -96,7 +101,7 @@ def read_apart(path: Path, limits: ReadingLimits) -> SentFile:
     try:
         if not ours.poll(limits.duration_s + _GRACE_S):
             raise InputFileError("It takes too long to read this file.", _USE_THE_COMMAND_LINE)
-        spectra, skipped, is_complete, complaint = ours.recv()
+        spectra, skipped, ended_by, complaint = ours.recv()
     except EOFError:
         raise InputFileError("This file cannot be read: the reader broke.", _USE_THE_COMMAND_LINE) from None
     finally:
@@ -105,7 +110,7 @@ def read_apart(path: Path, limits: ReadingLimits) -> SentFile:
         ours.close()
     if complaint:
         raise InputFileError(*complaint)
-    return SentFile("", [Spectrum(*values) for values in spectra], skipped, is_complete)
+    return SentFile("", [Spectrum(*values) for values in spectra], skipped, ended_by)
 
 
 def _read_and_send(path: Path, limits: ReadingLimits, to: Connection) -> None:
@@ -122,7 +127,7 @@ def _read_and_send(path: Path, limits: ReadingLimits, to: Connection) -> None:
         (
             [_plain(one) for one in found.spectra],
             found.skipped,
-            found.is_complete,
+            found.ended_by,
             any(complaint) and complaint,
         )
     )
@@ -143,22 +148,28 @@ def _plain(one: Spectrum) -> tuple[Any, ...]:
 
 
 def _read(path: Path, limits: ReadingLimits) -> SentFile:
-    found, end, n_peaks = SentFile(), time.monotonic() + limits.duration_s, 0
+    found, end = SentFile(), time.monotonic() + limits.duration_s
     for record in _records(path, limits.n_peaks_each):
+        # Asked only now that there is one more: a file may hold just as many as are allowed.
+        found.ended_by = _limit_reached(found, limits, time.monotonic() > end)
+        if found.ended_by:
+            break
         if isinstance(record, Skipped):
             found.skipped.append(record)
         else:
             found.spectra.append(record)
-            n_peaks += len(record)
-        if (
-            len(found.spectra) >= limits.n_spectra
-            or len(found.skipped) >= limits.n_skipped
-            or n_peaks >= limits.n_peaks
-            or time.monotonic() > end
-        ):
-            found.is_complete = False
-            break
     return found
+
+
+def _limit_reached(found: SentFile, limits: ReadingLimits, is_late: bool) -> str:
+    if len(found.spectra) >= limits.n_spectra:
+        return f"{limits.n_spectra:,} spectra"
+    if len(found.skipped) >= limits.n_skipped:
+        return f"{limits.n_skipped:,} records that cannot be used"
+    if sum(map(len, found.spectra)) >= limits.n_peaks:
+        return f"{limits.n_peaks:,} peaks"
+    # The first is taken however long it took, so that there is something to show.
+    return f"{limits.duration_s:g} seconds" if is_late and (found.spectra or found.skipped) else ""
 
 
 def _records(path: Path, n_peaks_each: int) -> Iterator[Spectrum | Skipped]:

@@ -38,6 +38,8 @@ MOST_PEAKS = 20_000
 MOST_SPECTRA = 256
 _MOST_HITS = 200
 _MOST_MEMBERS = 500
+_MOST_FIELDS = 200
+_LONGEST_VALUE = 5_000
 _MOST_NAMES = 50
 _WIDEST = {"Da": 1.0, "ppm": 3000.0}
 
@@ -83,6 +85,9 @@ MassWindow = Annotated[
 ]
 Text = Annotated[str, Field(max_length=MOST_LETTERS)]
 Texts = Annotated[list[Text], Field(max_length=100)]
+Metadata = Annotated[
+    dict[Text, Annotated[str, Field(max_length=_LONGEST_VALUE)]], Field(max_length=_MOST_FIELDS)
+]
 
 
 class Given(BaseModel):
@@ -112,6 +117,7 @@ class SpectrumIn(Given):
     )
     adduct: Text | None = Field(None, description="As [M+H]+.")
     accession: Text = Field("", description="Comes back with the answer.")
+    metadata: Metadata = Field({}, description="Whatever else is known, as compound_name and smiles.")
 
     def checked(self) -> Spectrum:
         """The spectrum; raises `InvalidSpectrum`."""
@@ -266,7 +272,10 @@ class FamilyOut(BaseModel):
 
 
 class SpectrumOut(BaseModel):
-    """One spectrum as it is stored or was read; intensities relative to the base peak in a library."""
+    """One spectrum as it is stored or was read, and as requests take it.
+
+    Intensities are relative to the base peak in a library; metadata that no request takes is left out.
+    """
 
     peaks: list[tuple[float, float]] = Field(description="m/z and intensity of each peak.")
     precursor_mz: float | None
@@ -284,8 +293,18 @@ class SpectrumOut(BaseModel):
             charge=spectrum.charge,
             adduct=spectrum.adduct,
             accession=spectrum.accession,
-            metadata=dict(spectrum.metadata),
+            metadata=_takeable(spectrum.metadata),
         )
+
+
+def _takeable(metadata: Mapping[str, str]) -> dict[str, str]:
+    """Left out, not cut: half a SMILES is another molecule."""
+    kept = [
+        (name, value)
+        for name, value in metadata.items()
+        if len(name) <= MOST_LETTERS and len(value) <= _LONGEST_VALUE
+    ]
+    return dict(kept[:_MOST_FIELDS])
 
 
 class SkippedOut(BaseModel):

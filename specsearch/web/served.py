@@ -57,6 +57,8 @@ class Served:
         What ranks candidates; None ranks by a fixed rule.
     encode : callable, optional
         As `Embedder.embed_inputs`, in another process, so that it does not hold up this one.
+    at : str, optional
+        What leads a command to the store, as `` --store FOLDER``; empty where nothing need be said.
     """
 
     collections: Mapping[str, Collection]
@@ -67,6 +69,7 @@ class Served:
     network: Encoder
     decision: DecisionLayer | None
     encode: Encode | None = None
+    at: str = ""
 
     def take_up(self, collection: Collection, beside: Path) -> None:
         """Serve a library that was opened, or opened again: no longer with a graph that does not fit it.
@@ -231,7 +234,7 @@ class Served:
         if name not in self.graphs:
             raise LibraryNotFound(
                 f"The library {name!r} has no neighbour graph that fits it.",
-                f'End the server, run "specsearch graph {name}", and start it again.',
+                f'End the server, run "specsearch graph {name}{self.at}", and start it again.',
             )
         return self.graphs[name]
 

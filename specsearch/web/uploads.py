@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gzip
 import io
+import re
 import zlib
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from specsearch.errors import InputFileError, InvalidSpectrum, StoreFull
+from specsearch.spectra.readers.ionization import ionization
 from specsearch.spectra.spectrum import Spectrum
 from specsearch.web.bounds import within_bounds
 from specsearch.web.reading import ReadingLimits, SentFile, read_apart
@@ -21,6 +23,7 @@ _MOST_SECONDS = 10.0
 _MOST_UNPACKED = 64 * 2**20
 _GZIP_MAGIC = b"\x1f\x8b"
 _NAME = "upload"
+_APART = re.compile(r"[\s;:]+|,(?=\s|$)|(?<=\s),")  # a comma beside a blank is no decimal mark
 
 
 def read_sent(content: bytes, name: str, most_peaks: int) -> SentFile:
@@ -81,32 +84,63 @@ def _unpacked(content: bytes) -> bytes:
     return unpacked
 
 
-def parse_pasted(text: str, precursor_mz: float | None, adduct: str, charge: int | None) -> Spectrum:
+def parse_pasted(text: str, precursor_mz: float | None, adduct: str = "", ion_mode: str = "") -> Spectrum:
     """A spectrum from lines of m/z and intensity, as copied from a table or a vendor's viewer.
+
+    A comma within a number that stands apart from the other is its decimal mark; else it parts the two.
+
+    Parameters
+    ----------
+    text : str
+    precursor_mz : float or None
+    adduct : str, optional
+        Says the charge; goes before the ion mode, as in files.
+    ion_mode : str, optional
+        ``"positive"`` or ``"negative"``; empty where it is not known.
 
     Raises
     ------
     InvalidSpectrum
         With the line that is not understood.
     """
-    mz, intensity = [], []
-    for number, line in enumerate(text.splitlines(), start=1):
-        cells = line.replace(",", " ").replace(";", " ").replace(":", " ").split()
-        if not cells:
-            continue
-        try:
-            first, second = (float(cell) for cell in cells[:2])
-        except ValueError:
-            raise InvalidSpectrum(f"line {number} is not an m/z and an intensity", repr(line[:60])) from None
-        mz.append(first)
-        intensity.append(second)
+    peaks = [_peak(number, line) for number, line in enumerate(text.splitlines(), 1) if _APART.sub("", line)]
+    mz, intensity = zip(*peaks, strict=True) if peaks else ((), ())
+    ion = ionization("", adduct.strip(), ion_mode)
     return within_bounds(
         Spectrum.checked(
             mz,
             intensity,
             accession="pasted",
             precursor_mz=precursor_mz,
-            adduct=adduct.strip(),
-            charge=charge,
+            adduct=ion.adduct,
+            charge=ion.charge,
+            notes=ion.notes,
         )
     )
+
+
+def _peak(number: int, line: str) -> tuple[float, float]:
+    """The peak of a line; raises `InvalidSpectrum`, rather than guess which of its numbers are meant."""
+    cells, shown = _cells(line), repr(line[:60])
+    if len(cells) < 2 or not (_is_number(cells[0]) and _is_number(cells[1])):
+        raise InvalidSpectrum(f"line {number} is not an m/z and an intensity", shown)
+    if any(_is_number(cell) for cell in cells[2:]):
+        raise InvalidSpectrum(f"line {number} has more than two numbers", shown)
+    return float(cells[0]), float(cells[1])
+
+
+def _cells(line: str) -> list[str]:
+    cells = [cell for cell in _APART.split(line) if cell]
+    if len(cells) == 1:
+        return cells[0].split(",")
+    has_point = any("." in cell for cell in cells[:2])
+    # Beside a decimal point a comma would be one of thousands, and is left for a fault.
+    return cells if has_point else [cell.replace(",", ".") for cell in cells]
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True

@@ -41,6 +41,11 @@ _EVIDENCE_WORDS = {
     "formula": "how many share its formula",
     "length": "length of the list",
 }
+_ON_A_PAGE = {  # where the command line has options, a page has fields
+    "--mass ": "a mass window of ",
+    "another adduct (--adduct)": "another adduct (in the settings)",
+    "--adduct settles it": "the adduct in the settings settles it",
+}
 _N_ANNOTATED = 10
 
 
@@ -101,7 +106,7 @@ def _hit(query: Spectrum, hit: SimilarHit) -> View:
         "instrument": plain(payload.get(Key.INSTRUMENT_TYPE) or ""),
         "energy": plain(payload.get(Key.COLLISION_ENERGY) or ""),
         "score": hit.score,
-        "error": precursor_error(query, hit),
+        "precursor": _precursor(query, hit),
         "evidence": {
             "learned embedding": hit.embedding,
             "shared peaks": hit.peaks,
@@ -111,6 +116,17 @@ def _hit(query: Spectrum, hit: SimilarHit) -> View:
         },
         "matched_peaks": hit.matched_peaks,
     }
+
+
+def _precursor(query: Spectrum, hit: SimilarHit) -> str:
+    """Where a hit's precursor lies, in words: a sign could be the query's or the hit's."""
+    shown = precursor_error(query, hit)  # signed as the query's
+    sign, size = shown[0], shown[1:]
+    if sign not in "+-":
+        return "precursor unknown"
+    if not float(size.split()[0]):
+        return "at the query's m/z"
+    return f"{size} {'below' if sign == '+' else 'above'} the query"
 
 
 def _mirrored(query: Peaks, hit: SimilarHit) -> View:
@@ -134,11 +150,20 @@ def candidates_view(shortlist: Shortlist, decision: DecisionLayer | None) -> Vie
         "n_near_ties": None if rating is None else rating.n_near_ties,
         "why": _why(shortlist, decision),
         "notes": [plain(note) for note in shortlist.notes],
+        "why_none": _why_none(shortlist),
         "data": {
             "query": _peaks(query, plain(shortlist.query.accession) or "query"),
             "others": [_explained(query, one) for one in shortlist.candidates],
         },
     }
+
+
+def _why_none(shortlist: Shortlist) -> str:
+    """Why there is no candidate, and what would find one."""
+    text = ": ".join(part for part in (shortlist.reason, shortlist.detail) if part) or shortlist.advice
+    for option, words in _ON_A_PAGE.items():
+        text = text.replace(option, words)
+    return text
 
 
 def _candidate(shortlist: Shortlist, candidate: Candidate) -> View:

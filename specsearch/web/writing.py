@@ -82,8 +82,9 @@ class Writer:
         self._require_name(library)
         if not sent.is_complete:
             raise InputFileError(
-                f"There is more in {sent.name} than is taken at once: nothing of it was indexed.",
-                'Send it in parts of at most 1,000 spectra, or use "specsearch index" there.',
+                f"Reading {sent.name} ended after {sent.ended_by}, and there is more in it: "
+                "nothing of it was indexed.",
+                'Send it in smaller parts, or use "specsearch index" there.',
             )
         with TemporaryDirectory(prefix="specsearch-") as folder:
             path = Path(folder) / _NAME

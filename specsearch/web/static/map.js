@@ -19,7 +19,8 @@ function draw() {
   const axis = {visible: false};
   Plotly.react(place, traces, {margin: {l: 0, r: 0, t: 0, b: 0}, paper_bgcolor: "transparent", plot_bgcolor: "transparent", font: {color: ink},
     xaxis: axis, yaxis: {...axis, scaleanchor: "x"}, hovermode: "closest", dragmode: "pan", showlegend: !!data.group, legend: {orientation: "h"}},
-    {responsive: true, displaylogo: false, scrollZoom: true, modeBarButtonsToRemove: ["select2d", "lasso2d"]});
+    {responsive: true, displaylogo: false, scrollZoom: true, modeBarButtonsToRemove: ["select2d", "lasso2d"],
+      toImageButtonOptions: {format: "svg", filename: "map"}});
 }
 draw();
 place.on("plotly_click", event => { location.href = `/search?${new URLSearchParams({id: event.points[0].customdata})}`; });
