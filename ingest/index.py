@@ -9,10 +9,11 @@ from functools import partial
 from pathlib import Path
 
 from ingest.engines import Engine, MakeEngine, Sink, here, run
+from ingest.names import Duplicates
 from ingest.plan import Source, prepare_source, windows
 from ingest.settling import held_ledger, settle
 from ingest.summary import Summary, summarise
-from ingest.worker import Batch, Duplicates, WindowReader
+from ingest.worker import Batch, WindowReader
 from specsearch.encoder.embedder import Embedder
 from specsearch.errors import InputFileError, Skipped
 from specsearch.spectra.readers import find_files

@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingest.ledger import Claim, Ledger
-from ingest.names import Duplicates as Duplicates
-from ingest.names import Names
+from ingest.names import Duplicates, Names
 from ingest.plan import Window
 from specsearch.chemistry.adducts import parse_adduct
 from specsearch.chemistry.agreement import Agreement, explain_precursor

@@ -209,7 +209,7 @@ def _show(rows: Sequence[Row]) -> None:
     named = [(name, title) for name, (_, title) in _COLUMNS.items() if name != "spectra"]
     lines = [(title, *(_text(row[name]) for row in rows)) for name, title in named]
     screen().print(make_table("", ("spectra", *heads), lines, right=" ".join(heads)))
-    say("Computed from what a million spectra took on one machine: orders of magnitude, not promises.")
+    say("Computed from what two million spectra took on one machine: orders of magnitude, not promises.")
 
 
 def _text(value: object) -> str:
