@@ -43,7 +43,8 @@ def fitted(result: Mapping[str, Any]) -> dict[str, float]:
     disk = _line(n, [stage["index"]["disk_mb"] * _MB for stage in stages])
     own = _line(n, [stage["search"]["own_mb"] * _MB for stage in stages])
     resident = _line(n, [stage["search"]["rss_mb"] * _MB for stage in stages])
-    building = np.array([stage["index"]["optimize_own_s"] for stage in stages])
+    # Each stage builds only what came since the one before.
+    building = np.cumsum([stage["index"]["optimize_own_s"] for stage in stages])
     work = n * np.log2(n)
     rates = [rate["per_own_s"] for stage in stages for rate in stage["index"]["rates"]]
     return {

@@ -37,7 +37,8 @@ def look(visitor: BrowserContext, *, may_refuse: bool = False) -> Iterator[Page]
     page.on("dialog", lambda dialog: (faults.append(f"dialog: {dialog.message}"), dialog.dismiss()))
     yield page
     page.close()
-    assert [one for one in faults if not (may_refuse and one.startswith(REFUSAL))] == []
+    left = [one for one in faults if not (may_refuse and one.startswith(REFUSAL))]
+    assert not left, left
 
 
 @contextmanager

@@ -109,8 +109,13 @@ def restore_into(folder: Path, archive: Path, name: str = "") -> None:
 # Tried only
 
 
-def files_in(folder: Path) -> dict[Path, bytes]:
-    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+def files_in(folder: Path) -> dict[Path, Any]:
+    """What is in every file; of JSON what it says, since the engine reorders its keys whenever it loads."""
+    return {
+        path: json.loads(path.read_bytes()) if path.suffix == ".json" else path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
 def test_a_trial_says_what_would_be_made_and_makes_nothing(

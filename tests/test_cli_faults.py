@@ -157,7 +157,13 @@ def test_an_output_that_cannot_be_written(commands: Commands, tmp_path: Path) ->
 def test_interrupted_and_run_again(commands: Commands, spectra: Path) -> None:
     words = [*RUN, "index", str(spectra), "--library", "lab"]
     process = subprocess.Popen(
-        words, env=os.environ | commands.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        words,
+        env=os.environ | commands.env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell that runs the tests in the background has Ctrl-C ignored, and whoever is started there.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     ledger = commands.store / "lab" / "ingest" / "ledger.sqlite"
     while process.poll() is None and not ledger.exists():

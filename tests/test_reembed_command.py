@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -155,8 +156,13 @@ def test_the_command(material: Path, tmp_path: Path) -> None:
     assert "no library 'nix'" in commands.run("reembed", "nix", code=1).stderr
 
 
-def files_in(folder: Path) -> dict[Path, bytes]:
-    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+def files_in(folder: Path) -> dict[Path, Any]:
+    """What is in every file; of JSON what it says, since the engine reorders its keys whenever it loads."""
+    return {
+        path: json.loads(path.read_bytes()) if path.suffix == ".json" else path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
 def test_the_command_on_a_server(material: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ const PALETTE = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9
 
 function trace(rows, name, shade) {
   const pick = values => rows.map(i => values[i]);
-  const marker = data.number ? {size: 5, color: pick(data.number), colorscale: "Viridis", showscale: true} : {size: 5, color: shade, opacity: 0.75};
+  const marker = data.number ? {size: 5, color: pick(data.number), colorscale: "Viridis"} : {size: 5, color: shade, opacity: 0.75};
   return {type: "scatter", mode: "markers", x: pick(data.x), y: pick(data.y), text: pick(data.name), customdata: pick(data.id),
     name, marker, hovertemplate: "%{text}<br>%{customdata}<extra></extra>"};
 }
