@@ -64,6 +64,15 @@ def test_what_is_drawn_is_what_was_kept_and_what_is_downloaded(page: Page, kept:
         assert row["compound_name"] == place["compound_name"]
 
 
+def test_numbers_have_a_scale_in_words(page: Page, kept: tuple[str, Path]) -> None:
+    values = [one["precursor_mz"] for one in pq.read_table(kept[1] / "map.parquet").to_pylist()]
+    known = [value for value in values if value is not None]
+    page.goto(f"{MAP}?colour=precursor_mz")
+    expect(page.locator("#map .annotation-text")).to_have_text(
+        f"{min(known):.2f} (dark) to {max(known):.2f} (bright); grey: unknown"
+    )
+
+
 def test_a_map_is_saved_as_svg(page: Page) -> None:
     page.goto(MAP)
     page.locator("#map .main-svg").first.hover()

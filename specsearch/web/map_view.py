@@ -62,11 +62,8 @@ def map_view(places: Sequence[Row], colour: str, text: str) -> dict[str, Any]:
         "id": [place[Key.SPECTRUM_ID] for place in places],
         "name": names,
     }
-    scale = None
     if PLACE_COLUMNS[column] is float:
         content["number"] = values
-        numbers = [value for value in values if value is not None]
-        scale = (f"{min(numbers):,.1f}", f"{max(numbers):,.1f}") if numbers else None
     else:
         content["group"] = _groups(values)
     wanted = text.strip().casefold()
@@ -78,7 +75,6 @@ def map_view(places: Sequence[Row], colour: str, text: str) -> dict[str, Any]:
     return {
         "n_shown": len(places),
         "column": column,
-        "scale": scale,
         "data": content,
         "n_found": len(found),
         "listed": found[:_MOST_LISTED],
