@@ -228,7 +228,9 @@ function bear(part, shown) {
   [...part.children].forEach((child, i) => bear(child, shown.children[i]));
 }
 function offerFile() {
-  const link = element("a", "SVG", document.querySelector(".downloads") || document.querySelector("header p"));
+  const place = document.querySelector(".downloads") || document.querySelector("header p");
+  const link = element("a", "SVG");
+  place.insertBefore(link, place.querySelector("button"));
   Object.assign(link, {href: "#", download: "family.svg"});
   link.addEventListener("click", () => { link.href = URL.createObjectURL(asFile()); });
 }
