@@ -62,8 +62,8 @@ class Sink:
         Raises
         ------
         StoreError
-            If another command has taken the turn: what it stores under the same names is not written over,
-            and what was stored here may have been unknown to it.
+            If another command has taken the turn. Looked for before, so as not to write over what that one
+            stores, and after, since it may not know of what was stored here: then it is not ticked off.
         """
         require_turn(self.collection, self.turn)
         self.collection.upsert(make_points(self.collection.name, batch, embeddings))

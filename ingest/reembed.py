@@ -95,11 +95,7 @@ def reembed(
         if old.contract.is_same(contract):
             return False
         turn = old.turn()
-    if n_set_aside:
-        raise StoreError(
-            f"{n_set_aside:,} spectra that dedup took out of {library!r} have vectors of the old model.",
-            f'Put them back first: "specsearch dedup {library} --undo"; dedup again afterwards.',
-        )
+    require_none_aside(n_set_aside, library)
     generations, staged = store.generations(library), work / _STAGED
     try:
         with _in_words(), generations.making(contract) as made:
@@ -127,6 +123,20 @@ def reembed(
     finally:
         shutil.rmtree(staged.parent, ignore_errors=True)
     return True
+
+
+def require_none_aside(n_set_aside: int, library: str) -> None:
+    """Raise if spectra of a library are set aside, whose vectors would not follow.
+
+    Raises
+    ------
+    StoreError
+    """
+    if n_set_aside:
+        raise StoreError(
+            f"{n_set_aside:,} spectra that dedup took out of {library!r} have vectors of the old model.",
+            f'Put them back first: "specsearch dedup {library} --undo"; dedup again afterwards.',
+        )
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from samples import embedder, library_state, mgf, spectra
 import ingest.settling
 from ingest.index import Progress, index_files
 from ingest.ledger import Ledger
+from ingest.plan import windows
 from ingest.summary import Summary
 from specsearch.encoder.embedder import Embedder
 from specsearch.errors import StoreError, StoreLocked
@@ -50,8 +51,6 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
 
 @pytest.fixture(autouse=True)
 def small_windows(monkeypatch: pytest.MonkeyPatch) -> None:
-    from ingest.plan import windows
-
     monkeypatch.setattr("ingest.index.windows", partial(windows, size=8))
 
 

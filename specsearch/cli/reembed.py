@@ -102,6 +102,7 @@ def _reembed(library: str, n_sampled: int, store: StoreAt, embedder: Embedder) -
 
 def _tell(library: str, store: StoreAt, model: ModelAt) -> None:
     """Say what would be done, or why it would not."""
+    from ingest.reembed import require_none_aside
     from specsearch.cli.screen import say
     from specsearch.store.generations import require_none_kept
     from specsearch.store.set_aside import count_set_aside
@@ -116,11 +117,7 @@ def _tell(library: str, store: StoreAt, model: ModelAt) -> None:
             say(f"The library {library!r} is embedded with this model ({digest}) already.")
             return
         require_none_kept(opened.generations(library).kept(), library)
-    if n_aside := count_set_aside(store.set_aside_folder(library)):
-        raise StoreError(
-            f"{n_aside:,} spectra that dedup took out of {library!r} would keep vectors of the old model.",
-            f'Put them back first: "specsearch dedup {library} --undo"; dedup again afterwards.',
-        )
+    require_none_aside(count_set_aside(store.set_aside_folder(library)), library)
     space = space_for(store, library, size_of(store, library))
     say(
         f"{n_points:,} spectra of {library!r} would be embedded with model {digest} instead of "

@@ -1,7 +1,7 @@
 """The store: libraries of points, behind one protocol with two backends.
 
-Embedded (a folder, one process at a time) and server (many readers and writers). Everything above
-this floor knows only the protocols here.
+Embedded (a folder, one process at a time) and server (many readers, and one writer of a library at a time).
+Everything above this floor knows only the protocols here.
 """
 
 from __future__ import annotations
